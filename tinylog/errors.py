@@ -1,0 +1,33 @@
+"""Everything tinylog raises, in one tree.
+
+::
+
+    TinylogError
+    ├── ConfigurationError (also a ValueError)
+    ├── MissingExtraError (also an ImportError)
+    └── BufferUnavailableError
+
+None of them ever contains a token, and none is raised by a logging call: they come from constructors, the
+command line and buffers.
+"""
+
+__all__ = ["BufferUnavailableError", "ConfigurationError", "MissingExtraError", "TinylogError"]
+
+
+class TinylogError(Exception):
+    """Base of every error that tinylog raises on purpose."""
+
+
+class ConfigurationError(TinylogError, ValueError):
+    """A setting is unknown, missing or has a value that cannot work; the message names it and the remedy."""
+
+
+class MissingExtraError(TinylogError, ImportError):
+    """A feature needs a package that is not installed; the message says which extra brings it."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs an optional package: pip install 'tinylog-tinybird[{extra}]'")
+
+
+class BufferUnavailableError(TinylogError):
+    """A durable buffer could not take a batch, for example because its disk is full."""
