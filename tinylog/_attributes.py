@@ -1,0 +1,59 @@
+"""OpenTelemetry attribute values as text, the way Tinybird's Collector exporter writes them. Pure.
+
+The exporter's rows have maps of text to text: bool `true`/`false`, int in decimal, double in its shortest form, list
+and map as JSON, bytes as base64, nothing as an empty text.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from tinylog._encode import encode_value
+
+__all__ = ["attribute_map", "attribute_text"]
+
+_TINY, _HUGE = 1e-6, 1e21  # outside of these, Go's shortest form has an exponent
+
+
+def attribute_map(attributes: Mapping[str, Any] | None) -> dict[str, str]:
+    """Turn attributes into a map of text to text."""
+    return {str(name): attribute_text(value) for name, value in (attributes or {}).items()}
+
+
+def attribute_text(value: Any) -> str:
+    """Turn one value into text, never raising."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return _float_text(value)
+    if isinstance(value, (bytes, bytearray)):
+        return base64.b64encode(value).decode("ascii")
+    text = encode_value(value)  # true, 42, [1,2] or {"a":1}; other objects become a JSON text
+    return str(orjson.loads(text)) if text.startswith('"') else text
+
+
+def _float_text(value: float) -> str:
+    """Go's `strconv.FormatFloat(f, 'f' or 'e', -1, 64)`, as the Collector's JSON of a double."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    shortest = repr(value)
+    if value == 0 or _TINY <= abs(value) < _HUGE:
+        return _plain(shortest).removesuffix(".0")
+    mantissa, _, exponent = shortest.partition("e")
+    return f"{mantissa.removesuffix('.0')}e{exponent[0]}{exponent[1:].lstrip('0') or '0'}"
+
+
+def _plain(shortest: str) -> str:
+    """Write a number without exponent."""
+    if "e" not in shortest:
+        return shortest
+    from decimal import Decimal  # noqa: PLC0415 - rare
+
+    return format(Decimal(shortest), "f")

@@ -1,0 +1,55 @@
+"""What tinylog has to say about itself: on logger `tinylog`, once a minute for each reason.
+
+Messages are collected and emitted later, because whoever notices trouble often holds a lock that a handler of the
+application's might wait for.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+
+from tinylog.protocols import Clock
+
+__all__ = ["Diagnostics"]
+
+logger = logging.getLogger("tinylog")
+
+INTERVAL = 60.0  # seconds
+_MAX_PENDING = 100
+
+
+@dataclass(slots=True)
+class _Reason:
+    quiet_until: float
+    suppressed: int = 0
+
+
+class Diagnostics:
+    """Collects warnings and emits them when it is safe to."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._reasons: dict[str, _Reason] = {}
+        self._pending: deque[str] = deque(maxlen=_MAX_PENDING)
+
+    def warn(self, reason: str, message: str) -> None:
+        """Note a warning, unless one for the same reason was noted within the last minute."""
+        now = self._clock.monotonic()
+        known = self._reasons.get(reason)
+        if known is not None and now < known.quiet_until:
+            known.suppressed += 1
+            return
+        more = f" ({known.suppressed} more like this since)" if known is not None and known.suppressed else ""
+        self._reasons[reason] = _Reason(now + INTERVAL)
+        self._pending.append(message + more)
+
+    def emit(self) -> None:
+        """Log what was noted. Call without any lock."""
+        while self._pending:
+            try:
+                message = self._pending.popleft()
+            except IndexError:  # another thread was faster
+                return
+            logger.warning("%s", message)

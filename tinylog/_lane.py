@@ -1,0 +1,172 @@
+"""One route from end to end: its queue, its exporter, its share of the buffer, and the loop that drives them.
+
+Each route has a thread of its own, so that a server that fails or stalls for one never delays another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+
+from tinylog._clock import Deadline
+from tinylog._exporter import Exporter, Shared
+from tinylog._guard import delivering
+from tinylog._queue import NEVER, RouteQueue
+from tinylog._replay import Replay
+from tinylog._stats import Ledger, Tally
+from tinylog.errors import BufferUnavailableError
+from tinylog.protocols import Batch, Delivery, Route
+from tinylog.settings import Settings
+
+__all__ = ["Lane"]
+
+_PAUSE = 1.0  # seconds, when neither the server nor the buffer takes rows
+_LONGEST_WAIT = 3600.0  # seconds; platforms limit a wait
+
+
+class Lane:
+    """Delivers the rows of one route.
+
+    Args:
+        route: where to.
+        settings: limits and intervals.
+        shared: what it shares with other lanes.
+        start: called before the first row, to start the threads.
+    """
+
+    def __init__(self, route: Route, settings: Settings, shared: Shared, start: Callable[[], None]) -> None:
+        self.route = route
+        self.queue = RouteQueue(route, settings.queue, settings.batch, shared.clock)
+        self._shared = shared
+        self._start = start
+        self.reset()
+
+    def reset(self) -> None:
+        """Start over, empty and not started: for the child after a fork."""
+        self.queue.reset()
+        self.started = False
+        self._exporter = Exporter(self.route, self._shared, self.queue.sent)
+        buffer = self._shared.buffer if self.route.delivery is Delivery.ACK else None
+        self._replay = buffer and Replay(self.route, buffer, self._exporter, self.queue, self._shared.clock)
+        self._export_lock = threading.Lock()
+        self._interrupt = threading.Event()
+        self._stopping = False
+        self._pause_until = 0.0
+        self._reported: dict[str, int] = {}
+
+    def put(self, line: bytes) -> bool:
+        """Take one encoded row; tell whether it was kept."""
+        if not self.started:
+            self._start()
+        return self.queue.put(line)
+
+    # -- the worker thread's side ----------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Deliver until told to stop. The body of the worker thread."""
+        while not self._stopping:
+            self._shared.clock.wait(self.queue.wake, self._idle())
+            self.queue.wake.clear()  # before looking, so that no signal is lost
+            if not self._interrupt.is_set():
+                self.run_once()
+
+    def run_once(self) -> None:
+        """Deliver one batch if one is due, and send one spilled batch again if it is time for that."""
+        deadline = Deadline(self._shared.clock, NEVER, self._interrupt)
+        with delivering(), self._export_lock:
+            try:
+                self._deliver(self.queue.take(), deadline)
+                if self._replay and not self._replay.due_in():
+                    self._replay.run_once(deadline)
+            except Exception as error:  # our own fault: the rows must be accounted for all the same
+                self._shared.diagnostics.warn("internal", f"an internal error, please report it: {error!r}")
+                self._leave("internal_error")
+        self._report()
+
+    def _deliver(self, batch: Batch | None, deadline: Deadline) -> None:
+        if batch is not None and not self._exporter.export(batch, self.queue, deadline):
+            self._pause_until = self._shared.clock.monotonic() + _PAUSE
+
+    def _idle(self) -> float | None:
+        """How long to wait for a signal, in seconds."""
+        if self._interrupt.is_set():
+            return None
+        pause = self._pause_until - self._shared.clock.monotonic()
+        due = min(self.queue.due_in(), self._replay.due_in() if self._replay else NEVER)
+        return min(max(due, pause), _LONGEST_WAIT)
+
+    # -- anybody's side --------------------------------------------------------------------------------------------
+
+    def drain(self, at: float) -> bool:
+        """Deliver what is queued now, on the calling thread.
+
+        Args:
+            at: the moment to stop, on the monotonic clock, in seconds.
+
+        Returns:
+            True when the server has answered for every row that was queued before the call.
+        """
+        before = self.queue.ledger()
+        clock = self._shared.clock
+        self._interrupt.set()  # a worker that waits to try again hands over
+        try:
+            if not self._export_lock.acquire(timeout=max(0.0, at - clock.monotonic())):
+                return False
+            try:
+                self._drain(_passed(before) + _waiting(before), Deadline(clock, at, threading.Event()))
+            finally:
+                self._export_lock.release()
+        finally:
+            self._interrupt.clear()
+            self.queue.wake.set()
+        after = self.queue.ledger()
+        return _passed(after) >= _passed(before) + _waiting(before) and _unsent(after) == _unsent(before)
+
+    def _drain(self, goal: int, deadline: Deadline) -> None:
+        with delivering():
+            while _passed(self.queue.ledger()) < goal and not deadline.over():
+                batch = self.queue.take(all_rows=True)
+                if batch is None or not self._exporter.export(batch, self.queue, deadline):
+                    return
+
+    def close(self) -> None:
+        """Refuse rows from now on, and let the worker end."""
+        self._stopping = True
+        self.queue.close()
+
+    def finish(self) -> None:
+        """Account for what the shutdown left behind: spill it, or count it as dropped."""
+        with delivering():
+            self._leave("shutdown")
+        self._report()
+
+    def _leave(self, reason: str) -> None:
+        buffer = self._shared.buffer if self.route.delivery is Delivery.ACK else None
+        for batch in self.queue.seize():
+            if buffer is not None:
+                with contextlib.suppress(BufferUnavailableError):
+                    self.queue.spill(batch, buffer)
+            self.queue.settle(batch, Tally(dropped=batch.rows, reason=reason))  # does nothing once it is spilled
+
+    def _report(self) -> None:
+        """Tell of rows that were dropped at the door. Without any lock."""
+        for reason, rows in self.queue.ledger().dropped.items():
+            new = rows - self._reported.get(reason, 0)
+            self._reported[reason] = rows
+            if new and reason in {"queue_full", "closed", "shutdown"}:
+                name = self.route.datasource
+                self._shared.diagnostics.warn(f"{name} {reason}", f"Data Source {name!r}: lost {new} rows ({reason})")
+        self._shared.diagnostics.emit()
+
+
+def _passed(ledger: Ledger) -> int:
+    return ledger.columns["submitted"] - _waiting(ledger)
+
+
+def _waiting(ledger: Ledger) -> int:
+    return ledger.columns["queued"] + ledger.columns["in_flight"]
+
+
+def _unsent(ledger: Ledger) -> int:
+    return ledger.columns["spilled"] + ledger.columns["dead_lettered"] + sum(ledger.dropped.values())

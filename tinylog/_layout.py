@@ -1,0 +1,207 @@
+"""From a `logging.LogRecord` to a row: a mapping of field names to values. Pure; a record is never changed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tinylog._attributes import attribute_map, attribute_text
+from tinylog._context import rfc3339, rfc3339_nanos, span_ids
+from tinylog._encode import encode_value
+from tinylog.errors import ConfigurationError
+
+__all__ = ["DELIVERY_KEY", "FLAT_FIELDS", "Layout", "make_layout"]
+
+DELIVERY_KEY = "tinylog_delivery"
+"""An `extra` key that overrides the delivery of one record; consumed, not shipped."""
+
+Layout = Callable[[logging.LogRecord, str, "str | None"], dict[str, Any]]
+"""Takes a record, its message and, for an acknowledged row, its id."""
+
+_RECORD_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {
+    "message",
+    "asctime",
+    "taskName",
+    DELIVERY_KEY,
+}
+
+FLAT_FIELDS = (
+    *("timestamp", "level", "logger", "message", "module", "function", "line", "pathname"),
+    *("process_id", "process_name", "thread_id", "thread_name", "task_name"),
+    *("exception_type", "exception_message", "exception_stacktrace", "stack_info"),
+    *("trace_id", "span_id", "id", "message_error"),
+)
+"""The fields that a flat row may have of its own. An `extra` field of the same name is shipped as `extra_<name>`."""
+
+_SEVERITIES = (
+    (logging.CRITICAL, 21),
+    (logging.ERROR, 17),
+    (logging.WARNING, 13),
+    (logging.INFO, 9),
+    (logging.DEBUG, 5),
+)
+
+
+def make_layout(name: str, static_fields: Mapping[str, Any]) -> Layout:
+    """Choose a layout.
+
+    Args:
+        name: `flat` or `otel`.
+        static_fields: fields of every row. In the `otel` layout they are resource attributes.
+
+    Raises:
+        ConfigurationError: a static field has the name of a record's own field.
+    """
+    if name == "otel":
+        return _otel(static_fields)
+    for field in static_fields:
+        if field in FLAT_FIELDS:
+            raise ConfigurationError(f"static_fields: {field!r} is a field of the record itself; choose another name")
+    return _flat({field: value for field, value in static_fields.items() if value is not None})
+
+
+def message_of(record: logging.LogRecord) -> tuple[str, str | None]:
+    """Format the message; when that fails, give the raw message with its arguments and say why."""
+    try:
+        return record.getMessage(), None
+    except Exception as error:
+        return (
+            f"{encode_value(record.msg).strip(chr(34))} {encode_value(record.args)}",
+            f"{type(error).__name__}: {error}",
+        )
+
+
+def extras(record: logging.LogRecord) -> dict[str, Any]:
+    """Find what the caller added to the record."""
+    return {key: value for key, value in record.__dict__.items() if key not in _RECORD_ATTRIBUTES}
+
+
+def exception_fields(record: logging.LogRecord) -> tuple[str | None, str | None, str | None]:
+    """Type, message and stack trace of the record's exception, each None when there is none."""
+    info = record.exc_info
+    if not (isinstance(info, tuple) and len(info) == 3 and info[0] is not None):  # noqa: PLR2004 - as sys.exc_info()
+        return None, None, record.exc_text or None
+    kind, error, trace = info
+    try:
+        message = str(error)
+    except Exception as failure:
+        message = f"[unprintable {kind.__qualname__}: {type(failure).__name__}]"
+    text = record.exc_text or "".join(traceback.format_exception(kind, error, trace)).rstrip("\n")
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return name, message, text
+
+
+def _flat(static_fields: Mapping[str, Any]) -> Layout:
+    taken = frozenset(FLAT_FIELDS) | frozenset(static_fields)
+
+    def layout(record: logging.LogRecord, message: str, row_id: str | None) -> dict[str, Any]:
+        row = {
+            "timestamp": rfc3339(record.created),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": message,
+            **static_fields,
+            "module": record.module,
+            "function": record.funcName,
+            "line": record.lineno,
+            "pathname": record.pathname,
+            "process_id": record.process,
+            "process_name": record.processName,
+            "thread_id": record.thread,
+            "thread_name": record.threadName,
+        }
+        _add_rare(row, record, row_id)
+        for key, value in record.__dict__.items():
+            if key not in _RECORD_ATTRIBUTES and value is not None:
+                row[_free_name(key, row, taken)] = value
+        return row
+
+    return layout
+
+
+def _add_rare(row: dict[str, Any], record: logging.LogRecord, row_id: str | None) -> None:
+    """Add what most records lack, and drop what this one lacks."""
+    if record.exc_info or record.exc_text:
+        row["exception_type"], row["exception_message"], row["exception_stacktrace"] = exception_fields(record)
+    ids = span_ids()
+    if ids is not None:
+        row["trace_id"], row["span_id"], _ = ids
+    row["task_name"] = getattr(record, "taskName", None)
+    row["stack_info"] = record.stack_info
+    row["id"] = row_id
+    for name in [name for name, value in row.items() if value is None]:
+        del row[name]
+
+
+def _free_name(key: Any, row: Mapping[str, Any], taken: frozenset[str]) -> str:
+    """Rename an extra field whose name is taken: `level` to `extra_level`, and so on until it is free."""
+    name = key if isinstance(key, str) else encode_value(key).strip('"')
+    while name in taken or name in row:
+        name = f"extra_{name}"
+    return name
+
+
+def _severity_number(levelno: int) -> int:
+    """Map a level to OpenTelemetry's SeverityNumber, as its logging instrumentation does; 1 (TRACE) below DEBUG."""
+    return next((number for level, number in _SEVERITIES if levelno >= level), 1)
+
+
+def _otel(static_fields: Mapping[str, Any]) -> Layout:
+    named = {"service.name" if name == "service" else name: value for name, value in static_fields.items()}
+    named.setdefault("service.name", os.environ.get("OTEL_SERVICE_NAME", ""))
+    resource = attribute_map({name: value for name, value in named.items() if value not in (None, "")})
+    fixed = {
+        "resource_schema_url": "",
+        "resource_attributes": resource,
+        "service_name": resource.get("service.name", ""),
+        "scope_version": "",
+        "scope_schema_url": "",
+        "scope_attributes": {},
+    }
+
+    def layout(record: logging.LogRecord, message: str, row_id: str | None) -> dict[str, Any]:
+        trace_id, span_id, flags = span_ids() or ("", "", 0)
+        return {
+            **fixed,
+            "scope_name": record.name,
+            "timestamp": rfc3339_nanos(round(record.created * 1e6) * 1000),
+            "trace_id": trace_id,
+            "span_id": span_id,
+            "flags": flags,
+            "severity_text": record.levelname,
+            "severity_number": _severity_number(record.levelno),
+            "log_attributes": _otel_attributes(record, row_id),
+            "body": message,
+        }
+
+    return layout
+
+
+def _otel_attributes(record: logging.LogRecord, row_id: str | None) -> dict[str, str]:
+    """Name the record's details by OpenTelemetry's semantic conventions.
+
+    https://opentelemetry.io/docs/specs/semconv/registry/attributes/ (code, thread, process, exception, log.record.uid)
+    """
+    kind, text, trace = exception_fields(record)
+    own = {
+        "code.function.name": record.funcName,
+        "code.file.path": record.pathname,
+        "code.line.number": record.lineno,
+        "process.pid": record.process,
+        "thread.id": record.thread,
+        "thread.name": record.threadName,
+        "asyncio.task.name": getattr(record, "taskName", None),
+        "exception.type": kind,
+        "exception.message": text,
+        "exception.stacktrace": trace,
+        "code.stacktrace": record.stack_info,
+        "log.record.uid": row_id,
+    }
+    row = {name: attribute_text(value) for name, value in own.items() if value is not None}
+    for name, value in extras(record).items():
+        if value is not None:
+            row[_free_name(name, row, frozenset(own))] = attribute_text(value)
+    return row

@@ -1,0 +1,190 @@
+"""The lifecycle of delivery: threads, fork, exit, flush. The only module that knows of them."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import random
+import threading
+import weakref
+from collections.abc import Callable
+
+from tinylog._clock import SystemClock
+from tinylog._diagnostics import Diagnostics
+from tinylog._exporter import Shared
+from tinylog._guard import state
+from tinylog._lane import Lane
+from tinylog._stats import Stats, total
+from tinylog._transport import RequestsTransport
+from tinylog.buffers import make_buffer
+from tinylog.protocols import Buffer, Clock, Delivery, Route, Transport
+from tinylog.settings import Settings
+
+__all__ = ["Processor"]
+
+_live: weakref.WeakSet[Processor] = weakref.WeakSet()
+
+
+class Processor:
+    """Owns the lanes of a set of routes that share settings, a transport and a buffer.
+
+    Args:
+        settings: what was configured.
+        transport: replaces the HTTP transport.
+        buffer: replaces the buffer that the settings name.
+        clock: replaces the machine's clocks.
+        rand: replaces `random.random`, for jitter.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        transport: Transport | None = None,
+        buffer: Buffer | None = None,
+        clock: Clock | None = None,
+        rand: Callable[[], float] = random.random,
+    ) -> None:
+        clock = clock or SystemClock()
+        self._settings = settings
+        self._clock = clock
+        self._diagnostics = Diagnostics(clock)
+        self._shared = Shared(
+            transport=transport or RequestsTransport(settings.connection),
+            buffer=buffer or make_buffer(settings.spill, settings.connection.host, clock, self._diagnostics),
+            http=settings.http,
+            retry=settings.retry,
+            clock=clock,
+            rand=rand,
+            diagnostics=self._diagnostics,
+        )
+        self._lanes: dict[Route, Lane] = {}
+        self._reset_locks()
+        _live.add(self)
+
+    def _reset_locks(self) -> None:
+        # Re-entrant: a garbage collection may log, and so start the threads, while this thread starts them.
+        self._lock = threading.RLock()
+        self._starting = False
+        self._closed = False
+
+    @property
+    def shutdown_timeout(self) -> float:
+        """How long `close` may take by default, in seconds."""
+        return self._settings.http.shutdown_timeout
+
+    def now(self) -> float:
+        """Read the monotonic clock, in seconds."""
+        return self._clock.monotonic()
+
+    def lane(self, route: Route) -> Lane:
+        """Give the lane of a route, a new one if need be."""
+        with self._lock:
+            if route not in self._lanes:
+                self._lanes[route] = Lane(route, self._settings, self._shared, self._start)
+            return self._lanes[route]
+
+    def _start(self) -> None:
+        """Start a thread for each lane, for spilled rows may wait for one that has no new ones."""
+        with self._lock:
+            if self._starting or self._closed:
+                return
+            self._starting = True
+            try:
+                for lane in self._lanes.values():
+                    if not lane.started:
+                        lane.started = True  # also when it fails: then `flush` and `close` deliver
+                        self._start_thread(lane)
+            finally:
+                self._starting = False
+
+    def _start_thread(self, lane: Lane) -> None:
+        name = f"tinylog-{lane.route.datasource}-{lane.route.delivery.value}"
+        # The bound method keeps this object alive as long as it has rows to deliver.
+        thread = threading.Thread(target=self._run, args=(lane,), name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the interpreter is shutting down, or the machine has no threads left
+            self._diagnostics.warn(
+                "thread", f"no thread could be started ({error}); rows are sent by flush() and close()"
+            )
+
+    def _run(self, lane: Lane) -> None:
+        lane.run()
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Deliver what is queued, on the calling thread.
+
+        Args:
+            timeout: seconds. Default: the setting `shutdown_timeout`.
+
+        Returns:
+            True when the server has answered for every row that came in before the call.
+        """
+        if state.delivering:  # a callback of ours, or a signal handler amidst a flush: it would wait for itself
+            return False
+        at = self._clock.monotonic() + (self.shutdown_timeout if timeout is None else timeout)
+        # What is sent once goes first: it cannot use up the time with retries.
+        lanes = sorted(self._lanes.values(), key=lambda lane: lane.route.delivery is Delivery.ACK)
+        done = True
+        for index, lane in enumerate(lanes):
+            now = self._clock.monotonic()
+            done &= lane.drain(now + max(0.0, at - now) / (len(lanes) - index))
+        self._diagnostics.emit()
+        return done
+
+    def close(self, timeout: float | None = None) -> None:
+        """Refuse rows from now on, deliver what is queued, spill or count the rest. Idempotent.
+
+        Args:
+            timeout: seconds for delivery. Default: the setting `shutdown_timeout`.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        lanes = list(self._lanes.values())
+        for lane in lanes:
+            lane.close()
+        self.flush(timeout)
+        for lane in lanes:
+            lane.finish()
+        self._shared.transport.close()
+
+    def stats(self) -> Stats:
+        """Take a snapshot of the ledger."""
+        return total(lane.queue.ledger() for lane in list(self._lanes.values()))
+
+    def after_fork_in_child(self) -> None:
+        """Start over in the child: the parent sends what it had, and keeps its connections and claims."""
+        closed = self._closed
+        self._reset_locks()
+        self._shared.transport.reset()
+        if self._shared.buffer is not None:
+            self._shared.buffer.reset()
+        for lane in self._lanes.values():
+            lane.reset()
+        if closed:
+            self.close()
+
+
+def _close_all() -> None:
+    """Close every processor, all under the longest of their deadlines."""
+    processors = list(_live)
+    began = {processor: processor.now() for processor in processors}
+    longest = max((processor.shutdown_timeout for processor in processors), default=0.0)
+    for processor in processors:
+        elapsed = processor.now() - began[processor]
+        processor.close(max(0.0, min(processor.shutdown_timeout, longest - elapsed)))
+
+
+def _reset_all() -> None:
+    for processor in list(_live):
+        processor.after_fork_in_child()
+
+
+# Registered when tinylog is imported, which is early: exit functions run in reverse order, so that what the application
+# logs in its own ones is still delivered. No new thread is needed, as Python 3.12 forbids them by then.
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_all)

@@ -1,0 +1,292 @@
+"""The bounded queue of one route, and the keeper of its ledger.
+
+Rows are appended, already encoded, to the chunk that will be the next request's body: nothing per record stays alive,
+its size is exact, and no row has to be looked at again. One lock guards rows and ledger together, so that the ledger
+adds up at every moment.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from tinylog._stats import Ledger, Tally
+from tinylog.protocols import Batch, Buffer, Clock, Route
+from tinylog.settings import BatchLimits, QueueLimits
+
+__all__ = ["NEVER", "RouteQueue", "halve"]
+
+NEVER = float("inf")  # seconds
+
+
+class _Chunk:
+    """The body of a request to come."""
+
+    __slots__ = ("born", "data", "rows")
+
+    def __init__(self, born: float) -> None:
+        self.data = bytearray()
+        self.rows = 0
+        self.born = born
+
+
+class RouteQueue:
+    """Rows of one route between the callers and the worker.
+
+    Args:
+        route: where the rows go.
+        limits: rows and bytes that may be queued and in flight together, and what to do with a row too many.
+        batch: when a chunk is complete.
+        clock: the time.
+
+    Attributes:
+        wake: set when there may be something to do: a first row, a complete chunk, the end.
+        spills: how many batches went into the buffer.
+    """
+
+    def __init__(self, route: Route, limits: QueueLimits, batch: BatchLimits, clock: Clock) -> None:
+        self.route = route
+        self._limits = limits
+        self._batch = batch
+        self._clock = clock
+        self.reset()
+
+    def reset(self) -> None:
+        """Start empty with new locks: after a fork the rows are the parent's to send, and its locks may be held."""
+        # Re-entrant, since a garbage collection or a signal handler may log while this thread holds it.
+        self._lock = threading.RLock()
+        self._space = threading.Condition(self._lock)
+        self.wake = threading.Event()
+        self._busy = False
+        self._aside: deque[bytes] = deque()
+        self._chunks: deque[_Chunk] = deque()
+        self._returned: deque[Batch] = deque()
+        self._in_flight: dict[int, Batch] = {}
+        self._rows = self._bytes = self._in_flight_rows = 0
+        self._submitted = 0
+        self.spills = 0
+        self._ledger = Ledger()
+        self._closed = False
+
+    # -- the callers' side ---------------------------------------------------------------------------------------
+
+    def put(self, line: bytes) -> bool:
+        """Take one encoded row; tell whether it was kept. Never raises; waits only under `when_full="block"`."""
+        with self._lock:
+            if self._busy:  # this very thread is inside, a few frames up
+                self._aside.append(line)
+                return True
+            self._busy = True
+            try:
+                kept = self._append(line)
+            finally:
+                self._busy = False
+            if self._aside:
+                self._merge()
+            return kept
+
+    def put_aside(self, line: bytes) -> None:
+        """Take a row from a thread that is busy delivering: no lock, no signal, no effect before the next call."""
+        self._aside.append(line)
+
+    def refuse(self, reason: str) -> None:
+        """Count a record that is not taken."""
+        with self._section():
+            self._submitted += 1
+            self._ledger.drop(reason)
+
+    def _merge(self) -> None:
+        while self._aside:
+            self.put(self._aside.popleft())
+
+    @contextmanager
+    def _section(self) -> Iterator[None]:
+        """Hold the lock; what this thread logs meanwhile is put aside."""
+        with self._lock:
+            outer, self._busy = self._busy, True
+            try:
+                yield
+            finally:
+                self._busy = outer
+            if self._aside and not outer:
+                self._merge()
+
+    def _append(self, line: bytes) -> bool:
+        self._submitted += 1
+        if self._closed:
+            self._ledger.drop("closed")
+            return False
+        size = len(line)
+        if not self._fits(size) and not self._make_room(size):
+            self._ledger.drop("queue_full")
+            return False
+        chunk = self._chunks[-1] if self._chunks else None
+        if chunk is None or chunk.rows >= self._batch.max_rows or len(chunk.data) + size > self._batch.max_bytes:
+            chunk = _Chunk(self._clock.monotonic())
+            self._chunks.append(chunk)
+            self.wake.set()
+        chunk.data += line
+        chunk.rows += 1
+        self._rows += 1
+        self._bytes += size
+        return True
+
+    def _fits(self, size: int) -> bool:
+        return self._rows < self._limits.max_rows and self._bytes + size <= self._limits.max_bytes
+
+    def _make_room(self, size: int) -> bool:
+        if self._limits.when_full == "drop_oldest":
+            while not self._fits(size) and self._chunks:
+                self._drop_first()
+        elif self._limits.when_full == "block":
+            # Others may enter while this one waits: what they add is consistent, since nothing is half done here.
+            self._busy = False
+            self._space.wait_for(lambda: self._closed or self._fits(size), self._limits.block_timeout)
+            self._busy = True
+        return self._fits(size) and not self._closed
+
+    def _drop_first(self) -> None:
+        chunk = self._chunks[0]
+        size = chunk.data.index(b"\n") + 1
+        del chunk.data[:size]
+        chunk.rows -= 1
+        self._rows -= 1
+        self._bytes -= size
+        self._ledger.drop("queue_full")
+        if not chunk.rows:
+            self._chunks.popleft()
+
+    # -- the worker's side ---------------------------------------------------------------------------------------
+
+    def due_in(self) -> float:
+        """Seconds until there is a batch to take: 0 for now, infinity for not before `wake` is set."""
+        with self._section():
+            if self._returned or len(self._chunks) > 1:
+                return 0.0
+            if not self._chunks:
+                return NEVER
+            chunk = self._chunks[0]
+            if chunk.rows >= self._batch.max_rows or len(chunk.data) >= self._batch.max_bytes:
+                return 0.0
+            return max(0.0, chunk.born + self._batch.flush_interval - self._clock.monotonic())
+
+    def take(self, *, all_rows: bool = False) -> Batch | None:
+        """Move the oldest batch that is due, or just the oldest one, from queued to in flight."""
+        with self._section():
+            if self._returned:
+                batch = self._returned.popleft()
+            elif self._chunks and (all_rows or self.due_in() == 0):
+                chunk = self._chunks.popleft()
+                batch = Batch(self.route, chunk.data, chunk.rows)
+            else:
+                return None
+            self._fly(batch)
+            return batch
+
+    def split(self, batch: Batch) -> list[Batch]:
+        """Replace a batch in flight by its halves. Nothing comes back when it is no longer in flight."""
+        with self._section():
+            if not self._land(batch):
+                return []
+            halves = halve(batch)
+            for half in halves:
+                self._fly(half)
+            return halves
+
+    def settle(self, batch: Batch, tally: Tally) -> None:
+        """Book the end of a batch in flight, unless somebody else has seized it meanwhile."""
+        with self._section():
+            if self._land(batch):
+                self._rows -= batch.rows
+                self._bytes -= len(batch.data)
+                self._space.notify_all()
+                self._ledger.settle(tally)
+
+    def spill(self, batch: Batch, buffer: Buffer) -> None:
+        """Put a batch in flight into the buffer. Writes to disk or network: not under the lock."""
+        if self._in_flight.get(id(batch)) is not batch:  # seized: who did that spills it
+            return
+        evicted = buffer.put(batch)
+        self.settle(batch, Tally(spilled=batch.rows))
+        self.spills += 1
+        with self._section():
+            self._ledger.replayed["evicted"] += evicted
+
+    def pressed(self) -> bool:
+        """Tell whether the queue is half full."""
+        return self._bytes * 2 > self._limits.max_bytes or self._rows * 2 > self._limits.max_rows
+
+    def give_back(self, batches: Iterable[Batch]) -> None:
+        """Queue batches again, in front of all others and in the given order."""
+        with self._section():
+            back = [batch for batch in batches if self._land(batch)]
+            self._returned.extendleft(reversed(back))
+
+    def close(self) -> None:
+        """Refuse rows from now on, and let go of callers who wait for space."""
+        with self._section():
+            self._closed = True
+            self._space.notify_all()
+        self.wake.set()
+
+    def seize(self) -> list[Batch]:
+        """Take everything, what others are sending right now included: their later word on it will not count.
+
+        The batches count as in flight, and are the caller's to settle.
+        """
+        with self._section():
+            held = [*self._in_flight.values()]
+            for batch in held:
+                self._land(batch)
+            queued = [*self._returned, *(Batch(self.route, chunk.data, chunk.rows) for chunk in self._chunks)]
+            self._returned.clear()
+            self._chunks.clear()
+            mine = [replace(batch) for batch in (*held, *queued)]
+            for batch in mine:
+                self._fly(batch)
+            return mine
+
+    def settle_replayed(self, tally: Tally) -> None:
+        """Book the end of rows that came from the buffer, not from this queue."""
+        with self._section():
+            self._ledger.settle_replayed(tally)
+
+    def sent(self, size: int) -> None:
+        """Book one request."""
+        with self._section():
+            self._ledger.columns["requests"] += 1
+            self._ledger.columns["bytes_sent"] += size
+
+    def ledger(self) -> Ledger:
+        """Take a snapshot that adds up."""
+        with self._section():
+            snapshot = self._ledger.copy()
+            snapshot.columns["submitted"] = self._submitted
+            snapshot.columns["in_flight"] = self._in_flight_rows
+            snapshot.columns["queued"] = self._rows - self._in_flight_rows
+            return snapshot
+
+    # -- the books of what is in flight; the lock is held --------------------------------------------------------
+
+    def _fly(self, batch: Batch) -> None:
+        self._in_flight[id(batch)] = batch
+        self._in_flight_rows += batch.rows
+
+    def _land(self, batch: Batch) -> bool:
+        if self._in_flight.get(id(batch)) is not batch:
+            return False
+        del self._in_flight[id(batch)]
+        self._in_flight_rows -= batch.rows
+        return True
+
+
+def halve(batch: Batch) -> list[Batch]:
+    """Cut a batch of two rows or more into two at the row end nearest to its middle. Pure."""
+    data = bytes(batch.data)
+    cut = data.rfind(b"\n", 0, len(data) // 2) + 1 or data.index(b"\n") + 1
+    rows = data.count(b"\n", 0, cut)
+    first, second = data[:cut], data[cut:]
+    return [replace(batch, data=first, rows=rows), replace(batch, data=second, rows=batch.rows - rows)]
