@@ -20,6 +20,9 @@ $(VENV)/.installed: pyproject.toml .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("tinylog needs Python 3.10 or newer, $(PYTHON) is " + sys.version.split()[0]) if sys.version_info < (3, 10) else None'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[test]'
+	# Its client needs the standard library alone; its dependencies would bring Tinybird's whole command line.
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+		$(BIN)/pip install --quiet --disable-pip-version-check --no-deps tinybird-sdk==0.4.0; fi
 	@touch $@
 
 clean:
