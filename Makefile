@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-otel-oldest lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/tinylog demo $(if $(KEEP),--keep)
@@ -11,16 +11,28 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest $(ARGS)
 
+# The oldest OpenTelemetry SDK that pyproject.toml admits, in an environment of its own.
+test-otel-oldest: $(VENV)/otel-oldest/.installed
+	$(VENV)/otel-oldest/bin/python -m pytest $(wildcard tests/test_otel_*.py) $(ARGS)
+
+$(VENV)/otel-oldest/.installed: $(VENV)/.installed
+	$(PYTHON) -m venv $(VENV)/otel-oldest
+	grep -v -e opentelemetry -e wrapt .ci/constraints.txt > $(VENV)/otel-oldest/constraints.txt
+	$(VENV)/otel-oldest/bin/pip install --quiet --disable-pip-version-check \
+		--constraint $(VENV)/otel-oldest/constraints.txt --editable '.[dev,structlog]' pytest setuptools\<81 \
+		opentelemetry-sdk==1.30.0 opentelemetry-distro==0.51b0
+	@touch $@
+
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# tinybird-sdk's client needs the standard library alone; its dependencies would bring Tinybird's whole command line.
 $(VENV)/.installed: pyproject.toml .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("tinylog needs Python 3.10 or newer, $(PYTHON) is " + sys.version.split()[0]) if sys.version_info < (3, 10) else None'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[test]'
-	# Its client needs the standard library alone; its dependencies would bring Tinybird's whole command line.
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
 		$(BIN)/pip install --quiet --disable-pip-version-check --no-deps tinybird-sdk==0.4.0; fi
 	@touch $@

@@ -88,31 +88,31 @@ def _clean(value: Any, depth: int, above: frozenset[int]) -> Any:
 
 
 def _clean_other(value: Any, depth: int, above: frozenset[int]) -> Any:
-    if isinstance(value, enum.Enum):
-        return _clean(value.value, depth, above)
-    for base in (
-        str,
-        bool,
-        int,
-        float,
-        bytes,
-        bytearray,
-        dt.date,
-        dt.time,
-        uuid.UUID,
-        decimal.Decimal,
-    ):
+    for base in _SUBCLASSED:
         if isinstance(value, base):
             return _CLEANERS[base](value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = {item.name: getattr(value, item.name, None) for item in dataclasses.fields(value)}
-    if not isinstance(value, (Mapping, list, tuple, AbstractSet)):
-        return _clean_text(os.fspath(value) if isinstance(value, os.PathLike) else repr(value))
     if id(value) in above:
         return f"[cycle: {type(value).__qualname__}]"
     if depth <= 0:
         return f"[too deep: {type(value).__qualname__}]"
-    return _clean_container(value, depth - 1, above | {id(value)})
+    above |= {id(value)}
+    if isinstance(value, (Mapping, list, tuple, AbstractSet)):
+        return _clean_container(value, depth - 1, above)
+    plain = _unwrap(value)
+    if plain is not value:
+        return _clean(plain, depth, above)
+    return _clean_text(os.fspath(value) if isinstance(value, os.PathLike) else repr(value))
+
+
+def _unwrap(value: Any) -> Any:
+    """Find the plainer value that an object stands for; itself if none."""
+    if isinstance(value, enum.Enum):
+        return value.value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: getattr(value, item.name, None) for item in dataclasses.fields(value)}
+    if type(value).__module__ == "numpy":
+        return value.tolist()
+    return value
 
 
 def _clean_container(value: Mapping[Any, Any] | Iterable[Any], depth: int, above: frozenset[int]) -> Any:
@@ -173,6 +173,8 @@ _CLEANERS: dict[type, Callable[[Any], Any]] = {
     uuid.UUID: str,
     decimal.Decimal: str,
 }
+
+_SUBCLASSED = tuple(base for base in _CLEANERS if base is not type(None))
 
 
 def _shorten(value: Any, limit: int) -> Any:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
-__all__ = ["delivering", "is_chatter", "state"]
+__all__ = ["SPAN_MARK", "delivering", "is_chatter", "state"]
+
+SPAN_MARK = int.from_bytes(b"tinylog", "big")
+"""OpenTelemetry's current span id while this library delivers, without a trace id, so that it is none.
+
+Log records keep it, and so can be told from the application's later, on other threads. (Of a record's context nothing
+else is left: batch processors strip it before exporters see the record.)
+"""
 
 _OWN_PREFIX = "tinylog"
 _CLIENT_PREFIXES = ("tinylog", "urllib3", "requests", "charset_normalizer")
@@ -26,17 +36,42 @@ state = _State()
 def delivering() -> Iterator[None]:
     """Mark the current thread as one that delivers."""
     outer, state.delivering = state.delivering, True
+    trace_again = _stop_tracing()
     try:
         yield
     finally:
+        trace_again()
         state.delivering = outer
 
 
-def is_chatter(logger: str) -> bool:
-    """Tell whether a record of this logger, made on this thread, speaks of our own delivery.
+def _stop_tracing() -> Callable[[], Any]:
+    """Keep OpenTelemetry's instrumentations from tracing our requests, as its own exporters do; give the way back."""
+    context, trace = sys.modules.get("opentelemetry.context"), sys.modules.get("opentelemetry.trace")
+    try:
+        if context is not None and trace is not None:
+            quiet = context.set_value(context._SUPPRESS_INSTRUMENTATION_KEY, True)  # noqa: SLF001 - has no public name
+            mark = trace.NonRecordingSpan(trace.SpanContext(0, SPAN_MARK, is_remote=False))
+            return partial(context.detach, context.attach(trace.set_span_in_context(mark, quiet)))
+    except Exception:  # noqa: S110 - half-imported: then nothing traces yet
+        pass
+    return _nothing
+
+
+def _nothing() -> None:
+    """Nothing to undo."""
+
+
+def is_chatter(logger: str | None, *, while_delivering: bool = False) -> bool:
+    """Tell whether a record of this logger speaks of our own delivery.
 
     What the HTTP client says about the application's own requests, on other threads, is the application's.
+
+    Args:
+        logger: its name; a record that was made from a mapping may have none.
+        while_delivering: the record was made while its thread delivered. Asked of this thread in any case.
     """
-    if state.delivering:
+    if logger is None:
+        return False
+    if while_delivering or state.delivering:
         return logger.partition(".")[0] in _CLIENT_PREFIXES
     return logger.startswith(_OWN_PREFIX) and logger.partition(".")[0] == _OWN_PREFIX

@@ -154,7 +154,7 @@ class Lane:
         for reason, rows in self.queue.ledger().dropped.items():
             new = rows - self._reported.get(reason, 0)
             self._reported[reason] = rows
-            if new and reason in {"queue_full", "closed", "shutdown"}:
+            if new and reason in {"queue_full", "closed", "shutdown", "error"}:
                 name = self.route.datasource
                 self._shared.diagnostics.warn(f"{name} {reason}", f"Data Source {name!r}: lost {new} rows ({reason})")
         self._shared.diagnostics.emit()

@@ -5,21 +5,50 @@ from __future__ import annotations
 import logging
 import os
 import traceback
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
 
 from tinylog._attributes import attribute_map, attribute_text
 from tinylog._context import rfc3339, rfc3339_nanos, span_ids
 from tinylog._encode import encode_value
 from tinylog.errors import ConfigurationError
+from tinylog.protocols import Delivery
+from tinylog.settings import DoorOptions
 
-__all__ = ["DELIVERY_KEY", "FLAT_FIELDS", "Layout", "make_layout"]
+__all__ = [
+    "DELIVERY_KEY",
+    "FLAT_FIELDS",
+    "Details",
+    "Layout",
+    "ack_threshold",
+    "is_critical",
+    "make_layout",
+    "resource_of",
+    "severity_number",
+]
 
 DELIVERY_KEY = "tinylog_delivery"
 """An `extra` key that overrides the delivery of one record; consumed, not shipped."""
 
-Layout = Callable[[logging.LogRecord, str, "str | None"], dict[str, Any]]
-"""Takes a record, its message and, for an acknowledged row, its id."""
+
+class Details(NamedTuple):
+    """What a record has beside its own attributes."""
+
+    extras: Mapping[Any, Any]
+    exception: tuple[str | None, str | None, str | None]
+    """Type, message and stack trace."""
+
+
+class Layout(Protocol):
+    """Makes a row."""
+
+    def __call__(
+        self, record: logging.LogRecord, message: str, row_id: str | None, details: Details | None = None
+    ) -> dict[str, Any]:
+        """Take a record, its message, an id for an acknowledged row, and details that are not the record's own."""
+
+
+_NO_EXCEPTION = (None, None, None)
 
 _RECORD_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {
     "message",
@@ -43,6 +72,18 @@ _SEVERITIES = (
     (logging.INFO, 9),
     (logging.DEBUG, 5),
 )
+
+
+def ack_threshold(options: DoorOptions) -> float:
+    """Find the level from which on records are acknowledged; 0 for all, infinity for none."""
+    return {"auto": options.ack_level, "ack": logging.NOTSET}.get(options.delivery, float("inf"))
+
+
+def is_critical(levelno: float, threshold: float, override: Any) -> bool:
+    """Tell whether a record is acknowledged: as it says itself, else by its level."""
+    if override == Delivery.ACK:
+        return True
+    return levelno >= threshold and override != Delivery.FIRE_AND_FORGET
 
 
 def make_layout(name: str, static_fields: Mapping[str, Any]) -> Layout:
@@ -79,17 +120,21 @@ def extras(record: logging.LogRecord) -> dict[str, Any]:
     return {key: value for key, value in record.__dict__.items() if key not in _RECORD_ATTRIBUTES}
 
 
-def exception_fields(record: logging.LogRecord) -> tuple[str | None, str | None, str | None]:
-    """Type, message and stack trace of the record's exception, each None when there is none."""
-    info = record.exc_info
+def details_of(record: logging.LogRecord) -> Details:
+    """Find the details of a record of the logging package."""
+    return Details(extras(record), exception_fields(record.exc_info, record.exc_text))
+
+
+def exception_fields(info: Any, known_text: str | None) -> tuple[str | None, str | None, str | None]:
+    """Type, message and stack trace of an exception, each None when there is none."""
     if not (isinstance(info, tuple) and len(info) == 3 and info[0] is not None):  # noqa: PLR2004 - as sys.exc_info()
-        return None, None, record.exc_text or None
+        return None, None, known_text or None
     kind, error, trace = info
     try:
         message = str(error)
     except Exception as failure:
         message = f"[unprintable {kind.__qualname__}: {type(failure).__name__}]"
-    text = record.exc_text or "".join(traceback.format_exception(kind, error, trace)).rstrip("\n")
+    text = known_text or "".join(traceback.format_exception(kind, error, trace)).rstrip("\n")
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return name, message, text
 
@@ -97,7 +142,10 @@ def exception_fields(record: logging.LogRecord) -> tuple[str | None, str | None,
 def _flat(static_fields: Mapping[str, Any]) -> Layout:
     taken = frozenset(FLAT_FIELDS) | frozenset(static_fields)
 
-    def layout(record: logging.LogRecord, message: str, row_id: str | None) -> dict[str, Any]:
+    def layout(
+        record: logging.LogRecord, message: str, row_id: str | None, details: Details | None = None
+    ) -> dict[str, Any]:
+        more, exception = details or details_of(record)
         row = {
             "timestamp": rfc3339(record.created),
             "level": record.levelname,
@@ -113,19 +161,24 @@ def _flat(static_fields: Mapping[str, Any]) -> Layout:
             "thread_id": record.thread,
             "thread_name": record.threadName,
         }
-        _add_rare(row, record, row_id)
-        for key, value in record.__dict__.items():
-            if key not in _RECORD_ATTRIBUTES and value is not None:
+        _add_rare(row, record, row_id, exception)
+        for key, value in more.items():
+            if value is not None:
                 row[_free_name(key, row, taken)] = value
         return row
 
     return layout
 
 
-def _add_rare(row: dict[str, Any], record: logging.LogRecord, row_id: str | None) -> None:
+def _add_rare(
+    row: dict[str, Any],
+    record: logging.LogRecord,
+    row_id: str | None,
+    exception: tuple[str | None, str | None, str | None],
+) -> None:
     """Add what most records lack, and drop what this one lacks."""
-    if record.exc_info or record.exc_text:
-        row["exception_type"], row["exception_message"], row["exception_stacktrace"] = exception_fields(record)
+    if exception != _NO_EXCEPTION:
+        row["exception_type"], row["exception_message"], row["exception_stacktrace"] = exception
     ids = span_ids()
     if ids is not None:
         row["trace_id"], row["span_id"], _ = ids
@@ -144,15 +197,13 @@ def _free_name(key: Any, row: Mapping[str, Any], taken: frozenset[str]) -> str:
     return name
 
 
-def _severity_number(levelno: int) -> int:
+def severity_number(levelno: float) -> int:
     """Map a level to OpenTelemetry's SeverityNumber, as its logging instrumentation does; 1 (TRACE) below DEBUG."""
     return next((number for level, number in _SEVERITIES if levelno >= level), 1)
 
 
 def _otel(static_fields: Mapping[str, Any]) -> Layout:
-    named = {"service.name" if name == "service" else name: value for name, value in static_fields.items()}
-    named.setdefault("service.name", os.environ.get("OTEL_SERVICE_NAME", ""))
-    resource = attribute_map({name: value for name, value in named.items() if value not in (None, "")})
+    resource = {**resource_of({"service": os.environ.get("OTEL_SERVICE_NAME")}), **resource_of(static_fields)}
     fixed = {
         "resource_schema_url": "",
         "resource_attributes": resource,
@@ -162,7 +213,9 @@ def _otel(static_fields: Mapping[str, Any]) -> Layout:
         "scope_attributes": {},
     }
 
-    def layout(record: logging.LogRecord, message: str, row_id: str | None) -> dict[str, Any]:
+    def layout(
+        record: logging.LogRecord, message: str, row_id: str | None, details: Details | None = None
+    ) -> dict[str, Any]:
         trace_id, span_id, flags = span_ids() or ("", "", 0)
         return {
             **fixed,
@@ -172,20 +225,26 @@ def _otel(static_fields: Mapping[str, Any]) -> Layout:
             "span_id": span_id,
             "flags": flags,
             "severity_text": record.levelname,
-            "severity_number": _severity_number(record.levelno),
-            "log_attributes": _otel_attributes(record, row_id),
+            "severity_number": severity_number(record.levelno),
+            "log_attributes": _otel_attributes(record, row_id, details or details_of(record)),
             "body": message,
         }
 
     return layout
 
 
-def _otel_attributes(record: logging.LogRecord, row_id: str | None) -> dict[str, str]:
+def resource_of(static_fields: Mapping[str, Any]) -> dict[str, str]:
+    """Turn static fields into resource attributes; `service` is `service.name`, and empty ones are left out."""
+    named = {"service.name" if name == "service" else name: value for name, value in static_fields.items()}
+    return attribute_map({name: value for name, value in named.items() if value not in (None, "")})
+
+
+def _otel_attributes(record: logging.LogRecord, row_id: str | None, details: Details) -> dict[str, str]:
     """Name the record's details by OpenTelemetry's semantic conventions.
 
     https://opentelemetry.io/docs/specs/semconv/registry/attributes/ (code, thread, process, exception, log.record.uid)
     """
-    kind, text, trace = exception_fields(record)
+    kind, text, trace = details.exception
     own = {
         "code.function.name": record.funcName,
         "code.file.path": record.pathname,
@@ -201,7 +260,7 @@ def _otel_attributes(record: logging.LogRecord, row_id: str | None) -> dict[str,
         "log.record.uid": row_id,
     }
     row = {name: attribute_text(value) for name, value in own.items() if value is not None}
-    for name, value in extras(record).items():
+    for name, value in details.extras.items():
         if value is not None:
             row[_free_name(name, row, frozenset(own))] = attribute_text(value)
     return row

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 
@@ -76,7 +77,7 @@ _STATUSES = {
 }
 
 # What a status means that the table above does not name, by its hundreds. A 2xx that is neither 200 nor 202 comes
-# from something that is not the Events API, a proxy's login page for example, and proves nothing: as a wrong host.
+# from something that is not the Events API, as a wrong host.
 _CLASSES = {
     2: Verdict.MISCONFIGURED,
     3: Verdict.MISCONFIGURED,
@@ -90,6 +91,8 @@ def verdict(response: Response) -> Verdict:
     if response.failure is not None:
         return _FAILURES[response.failure]
     status = response.status or 0
+    if status // 100 == 2 and _said(response) is None:  # noqa: PLR2004 - a login page of a proxy, for example
+        return Verdict.MISCONFIGURED
     return _STATUSES.get(status) or _CLASSES.get(status // 100, Verdict.UNSURE)  # type: ignore[call-overload]
 
 
@@ -100,10 +103,7 @@ def action(outcome: Verdict, delivery: Delivery) -> Action:
 
 def quarantined_rows(response: Response, rows: int) -> int:
     """Count the rows that the server accepted but put into the quarantine table; at most `rows`."""
-    try:
-        count = orjson.loads(response.body)["quarantined_rows"]
-    except (ValueError, TypeError, KeyError):
-        return 0
+    count = (_said(response) or {}).get("quarantined_rows")
     return max(0, min(rows, count)) if isinstance(count, int) else 0
 
 
@@ -111,8 +111,14 @@ def explain(response: Response) -> str:
     """Put a response in words: the status or failure, and what the server said."""
     if response.failure is not None:
         return response.detail or response.failure.value
-    try:
-        said = orjson.loads(response.body)["error"]
-    except (ValueError, TypeError, KeyError):
-        said = response.body.decode("utf-8", "replace")
+    said = (_said(response) or {}).get("error", response.body.decode("utf-8", "replace"))
     return f"HTTP {response.status}: {str(said).strip()[:500]}".rstrip(": ")
+
+
+def _said(response: Response) -> dict[str, Any] | None:
+    """Read the JSON object that every answer of the API is; None for anything else."""
+    try:
+        said = orjson.loads(response.body)
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) else None

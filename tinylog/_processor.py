@@ -7,13 +7,14 @@ import os
 import random
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from tinylog._clock import SystemClock
 from tinylog._diagnostics import Diagnostics
 from tinylog._exporter import Shared
 from tinylog._guard import state
 from tinylog._lane import Lane
+from tinylog._queue import NEVER
 from tinylog._stats import Stats, total
 from tinylog._transport import RequestsTransport
 from tinylog.buffers import make_buffer
@@ -59,19 +60,25 @@ class Processor:
             diagnostics=self._diagnostics,
         )
         self._lanes: dict[Route, Lane] = {}
+        self._lingers = False
+        self._exit_at = NEVER
         self._reset_locks()
         _live.add(self)
 
     def _reset_locks(self) -> None:
-        # Re-entrant: a garbage collection may log, and so start the threads, while this thread starts them.
-        self._lock = threading.RLock()
-        self._starting = False
+        self._lock = threading.Lock()  # of the table of lanes; no row waits for it
+        self._starting = threading.Lock()
         self._closed = False
 
     @property
     def shutdown_timeout(self) -> float:
         """How long `close` may take by default, in seconds."""
         return self._settings.http.shutdown_timeout
+
+    @property
+    def closed(self) -> bool:
+        """Whether rows are refused."""
+        return self._closed
 
     def now(self) -> float:
         """Read the monotonic clock, in seconds."""
@@ -82,21 +89,24 @@ class Processor:
         with self._lock:
             if route not in self._lanes:
                 self._lanes[route] = Lane(route, self._settings, self._shared, self._start)
+                if self._closed:
+                    self._lanes[route].close()
             return self._lanes[route]
 
     def _start(self) -> None:
-        """Start a thread for each lane, for spilled rows may wait for one that has no new ones."""
-        with self._lock:
-            if self._starting or self._closed:
-                return
-            self._starting = True
-            try:
-                for lane in self._lanes.values():
-                    if not lane.started:
-                        lane.started = True  # also when it fails: then `flush` and `close` deliver
-                        self._start_thread(lane)
-            finally:
-                self._starting = False
+        """Start a thread for each lane, for spilled rows may wait for one that has no new ones.
+
+        Never waits: whoever starts a thread waits for it to come up, and that thread may log before it does.
+        """
+        if self._closed or not self._starting.acquire(blocking=False):
+            return
+        try:
+            for lane in list(self._lanes.values()):
+                if not lane.started:
+                    lane.started = True  # also when it fails: then `flush` and `close` deliver
+                    self._start_thread(lane)
+        finally:
+            self._starting.release()
 
     def _start_thread(self, lane: Lane) -> None:
         name = f"tinylog-{lane.route.datasource}-{lane.route.delivery.value}"
@@ -112,11 +122,12 @@ class Processor:
     def _run(self, lane: Lane) -> None:
         lane.run()
 
-    def flush(self, timeout: float | None = None) -> bool:
+    def flush(self, timeout: float | None = None, lanes: Iterable[Lane] | None = None) -> bool:
         """Deliver what is queued, on the calling thread.
 
         Args:
             timeout: seconds. Default: the setting `shutdown_timeout`.
+            lanes: the ones to flush. Default: all.
 
         Returns:
             True when the server has answered for every row that came in before the call.
@@ -125,7 +136,8 @@ class Processor:
             return False
         at = self._clock.monotonic() + (self.shutdown_timeout if timeout is None else timeout)
         # What is sent once goes first: it cannot use up the time with retries.
-        lanes = sorted(self._lanes.values(), key=lambda lane: lane.route.delivery is Delivery.ACK)
+        chosen = self._lanes.values() if lanes is None else lanes
+        lanes = sorted(chosen, key=lambda lane: lane.route.delivery is Delivery.ACK)
         done = True
         for index, lane in enumerate(lanes):
             now = self._clock.monotonic()
@@ -143,13 +155,37 @@ class Processor:
             if self._closed:
                 return
             self._closed = True
-        lanes = list(self._lanes.values())
-        for lane in lanes:
+        for lane in list(self._lanes.values()):
             lane.close()
-        self.flush(timeout)
-        for lane in lanes:
-            lane.finish()
+        self._settle(timeout)
         self._shared.transport.close()
+
+    def _settle(self, timeout: float | None) -> None:
+        """Deliver what is queued, spill or count the rest."""
+        seconds = self.shutdown_timeout if timeout is None else timeout
+        self.flush(max(0.0, min(seconds, self._exit_at - self.now())))
+        for lane in list(self._lanes.values()):
+            lane.finish()
+
+    def linger(self) -> None:
+        """Take rows until the very end of the process: somebody else will close.
+
+        OpenTelemetry's providers hand over their last batch in exit functions of their own, which run after ours when
+        tinylog was imported after a provider was made, as declarative configuration does.
+        """
+        self._lingers = True
+
+    def at_exit(self, timeout: float) -> None:
+        """Close; if rows are still to come, deliver what there is, and let them and `close` have what time is left.
+
+        Args:
+            timeout: seconds for delivery.
+        """
+        if not self._lingers:
+            self.close(timeout)
+        elif not self._closed:
+            self._exit_at = self.now() + timeout
+            self._settle(timeout)
 
     def stats(self) -> Stats:
         """Take a snapshot of the ledger."""
@@ -175,7 +211,7 @@ def _close_all() -> None:
     longest = max((processor.shutdown_timeout for processor in processors), default=0.0)
     for processor in processors:
         elapsed = processor.now() - began[processor]
-        processor.close(max(0.0, min(processor.shutdown_timeout, longest - elapsed)))
+        processor.at_exit(max(0.0, min(processor.shutdown_timeout, longest - elapsed)))
 
 
 def _reset_all() -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tinylog import _parse as parse
 from tinylog.errors import ConfigurationError
 
 __all__ = ["Connection", "Token", "connection"]
@@ -51,17 +50,28 @@ class Connection:
     token: Token
 
 
-def connection(given: Mapping[str, Any], environ: Mapping[str, str]) -> Connection:
+def connection(
+    given: Mapping[str, Any],
+    environ: Mapping[str, str],
+    *,
+    allow_http: bool = False,
+    token_variables: tuple[str, ...] = (),
+    host_variables: tuple[str, ...] = (),
+) -> Connection:
     """Find host and token: arguments win, then the environment, then the nearest `.tinyb`.
+
+    Args:
+        given: the arguments `token` and `host`, None where there is none.
+        environ: the environment.
+        allow_http: whether the token may travel unencrypted to another machine.
+        token_variables: names to look for before the usual ones.
+        host_variables: names to look for before the usual ones.
 
     Raises:
         ConfigurationError: no token, or a host that cannot be used.
     """
-    allow_http = given.get("allow_http")
-    if allow_http is None:
-        allow_http = environ.get("TINYLOG_ALLOW_HTTP", "no")
-    token = given.get("token") or _first(environ, TOKEN_VARIABLES)
-    host = given.get("host") or _first(environ, HOST_VARIABLES)
+    token = given.get("token") or _first(environ, token_variables + TOKEN_VARIABLES)
+    host = given.get("host") or _first(environ, host_variables + HOST_VARIABLES)
     if token is None or host is None:
         stored = _tinyb()
         # Its token belongs to its host: it is never sent to another one.
@@ -69,7 +79,7 @@ def connection(given: Mapping[str, Any], environ: Mapping[str, str]) -> Connecti
             token = stored.get("token")
         if host is None and token == stored.get("token"):
             host = stored.get("host")
-    return Connection(_host(host or DEFAULT_HOST, parse.boolean(allow_http)), _token(token))
+    return Connection(_host(host or DEFAULT_HOST, allow_http=allow_http), _token(token))
 
 
 def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str | None:
@@ -101,8 +111,8 @@ def _token(value: Any) -> Token:
     return Token(token)
 
 
-def _host(value: Any, allow_http: bool) -> str:
-    text = str(value).strip().rstrip("/")
+def _host(value: Any, *, allow_http: bool) -> str:
+    text = str(value).strip()
     if "://" not in text:
         text = f"{'http' if _is_loopback(urlsplit(f'//{text}').hostname) else 'https'}://{text}"
     try:
@@ -120,7 +130,7 @@ def _host(value: Any, allow_http: bool) -> str:
             f"host: {text!r} would send the token unencrypted; use https, or set allow_http=True "
             "(TINYLOG_ALLOW_HTTP) if you mean it"
         )
-    return text
+    return text.rstrip("/")
 
 
 def _is_loopback(hostname: str | None) -> bool:

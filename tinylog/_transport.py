@@ -12,7 +12,7 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from tinylog._sources import Connection, Token
 from tinylog.protocols import Delivery, Failure, Request, Response
@@ -68,7 +68,7 @@ class RequestsTransport:
         except _RESPONSELESS as error:
             failure = _failure(error, reused=opened == self._connections_opened())
             return Response(failure=failure, detail=self._token.mask(_words(error)))
-        except (requests.RequestException, OSError, ValueError) as error:
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             # Headers came, the body broke off; or the request could not be made at all.
             return Response(failure=Failure.NO_ANSWER, detail=self._token.mask(_words(error)))
 

@@ -6,23 +6,18 @@ import copy
 import logging
 from typing import TYPE_CHECKING, Any, cast
 
-from tinylog import _parse as parse
 from tinylog._context import new_id
-from tinylog._encode import encode_row
-from tinylog._guard import is_chatter, state
-from tinylog._layout import DELIVERY_KEY, make_layout, message_of
-from tinylog._processor import Processor
+from tinylog._door import Door, checked_name
+from tinylog._guard import is_chatter
+from tinylog._layout import DELIVERY_KEY, ack_threshold, is_critical, make_layout, message_of
 from tinylog._stats import Stats
-from tinylog.errors import ConfigurationError
-from tinylog.protocols import Buffer, Clock, Delivery, Route, Transport
+from tinylog.protocols import Buffer, Clock, Transport
 from tinylog.settings import Options, resolve
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = ["TinybirdHandler"]
-
-_MAX_NESTING = 4  # records made while another is being encoded, by a `__repr__` that logs for example
 
 
 class TinybirdHandler(logging.Handler):
@@ -56,17 +51,13 @@ class TinybirdHandler(logging.Handler):
         clock: Clock | None = None,
         **options: Unpack[Options],
     ) -> None:
-        super().__init__(level)
         settings = resolve(options)
-        door = settings.door
-        self._layout = make_layout(door.layout, door.static_fields)
-        self._max_row_bytes = door.max_row_bytes
-        self._ack_level = {"auto": door.ack_level, "ack": logging.NOTSET}.get(door.delivery, float("inf"))
-        self._processor = Processor(settings, transport=transport, buffer=buffer, clock=clock)
-        self._acknowledged, self._unacknowledged = (
-            self._processor.lane(Route(_datasource(datasource), delivery))
-            for delivery in (Delivery.ACK, Delivery.FIRE_AND_FORGET)
-        )
+        self._layout = make_layout(settings.door.layout, settings.door.static_fields)
+        self._ack_level = ack_threshold(settings.door)
+        self._datasource = checked_name(datasource)
+        routes = [(self._datasource, True), (self._datasource, False)]
+        self._door = Door(settings, routes, transport=transport, buffer=buffer, clock=clock)
+        super().__init__(level)  # last, since from then on logging knows the handler, and flushes it at exit
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Emit a record unless a filter, or our own part in its making, forbids.
@@ -85,34 +76,17 @@ class TinybirdHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Encode and enqueue. Never raises into the application: trouble goes to `handleError`, as logging does it."""
         try:
-            state.depth += 1
-            self._enqueue(record)
+            critical = is_critical(record.levelno, self._ack_level, record.__dict__.get(DELIVERY_KEY))
+            self._door.submit(self._datasource, critical, self._row, record, critical)
         except Exception:
             self.handleError(record)
-        finally:
-            state.depth -= 1
 
-    def _enqueue(self, record: logging.LogRecord) -> None:
-        critical = self._is_critical(record)
-        lane = self._acknowledged if critical else self._unacknowledged
-        if state.depth > _MAX_NESTING:
-            lane.queue.refuse("recursion")
-            return
+    def _row(self, record: logging.LogRecord, critical: bool) -> dict[str, Any]:
         message, trouble = (self._formatted(record), None) if self.formatter else message_of(record)
         row = self._layout(record, message, new_id() if critical else None)
         if trouble:
             row["message_error"] = trouble
-        line = encode_row(row, self._max_row_bytes)
-        if state.delivering:
-            lane.queue.put_aside(line)
-        else:
-            lane.put(line)
-
-    def _is_critical(self, record: logging.LogRecord) -> bool:
-        override = record.__dict__.get(DELIVERY_KEY)
-        if override == Delivery.ACK:
-            return True
-        return record.levelno >= self._ack_level and override != Delivery.FIRE_AND_FORGET
+        return row
 
     def _formatted(self, record: logging.LogRecord) -> str:
         """Use the formatter that the application chose, on a copy: formatters write into the record."""
@@ -131,7 +105,7 @@ class TinybirdHandler(logging.Handler):
             rows
             were spilled, dead-lettered or dropped on the way.
         """
-        return self._processor.flush(timeout)
+        return self._door.flush(timeout)
 
     def close(self) -> None:
         """Deliver what is queued within `shutdown_timeout`, spill or count the rest, refuse later records.
@@ -139,19 +113,11 @@ class TinybirdHandler(logging.Handler):
         Idempotent.
         """
         super().close()
-        self._processor.close()
+        self._door.close()
 
     def stats(self) -> Stats:
         """Take a snapshot of the ledger."""
-        return self._processor.stats()
+        return self._door.stats()
 
     def __repr__(self) -> str:
-        name = self._acknowledged.route.datasource
-        return f"<{type(self).__name__} {name!r} ({logging.getLevelName(self.level)})>"
-
-
-def _datasource(value: Any) -> str:
-    try:
-        return parse.name_of(value)
-    except ValueError as error:
-        raise ConfigurationError(f"datasource: {error}, got {value!r}") from None
+        return f"<{type(self).__name__} {self._datasource!r} ({logging.getLevelName(self.level)})>"

@@ -141,12 +141,14 @@ class HttpOptions:
     """How requests are made.
 
     Attributes:
+        allow_http: whether the token may travel unencrypted to another machine. Default no.
         compression: `gzip` (default), `zstd` (extra `zstd`), or None.
         timeout: the longest to wait for a connection, and for an answer, in seconds. Default 10.
         shutdown_timeout: the longest that `close` and the end of the process wait for delivery, in seconds. Default
             5.0.
     """
 
+    allow_http: bool = _option("allow_http", parse.boolean, default=False)
     compression: str | None = _option("compression", parse.one_of("gzip", "zstd", None), "gzip")
     timeout: float = _option("timeout", parse.seconds(), 10.0)
     shutdown_timeout: float = _option("shutdown_timeout", parse.seconds(zero=True), 5.0)
@@ -203,7 +205,7 @@ _GROUPS: tuple[type[Any], ...] = (
     SpillPolicy,
     DoorOptions,
 )
-_CONNECTION = ("token", "host", "allow_http")
+_CONNECTION = ("token", "host")
 
 
 def option_fields() -> dict[str, dataclasses.Field[Any]]:
@@ -211,12 +213,20 @@ def option_fields() -> dict[str, dataclasses.Field[Any]]:
     return {item.metadata["name"]: item for group in _GROUPS for item in dataclasses.fields(group)}
 
 
-def resolve(options: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
+def resolve(
+    options: Mapping[str, Any],
+    environ: Mapping[str, str] | None = None,
+    *,
+    token_variables: tuple[str, ...] = (),
+    host_variables: tuple[str, ...] = (),
+) -> Settings:
     """Make settings from keyword arguments, the environment and `.tinyb`.
 
     Args:
         options: keyword arguments as a user gave them. None means "not given", but for `compression`.
         environ: the environment. Default: the process's.
+        token_variables: names that are looked up for the token before `TINYBIRD_TOKEN`.
+        host_variables: names that are looked up for the host before `TINYBIRD_URL`.
 
     Raises:
         ConfigurationError: names the setting, the value and the remedy.
@@ -226,7 +236,14 @@ def resolve(options: Mapping[str, Any], environ: Mapping[str, str] | None = None
     http, queue, batch, retry, spill, door = (_group(group, options, environ) for group in _GROUPS)
     _check_sizes(door.max_row_bytes, batch.max_bytes, queue.max_bytes)
     where = {name: options.get(name) for name in _CONNECTION}
-    return Settings(connection(where, environ), http, queue, batch, retry, spill, door)
+    server = connection(
+        where,
+        environ,
+        allow_http=http.allow_http,
+        token_variables=token_variables,
+        host_variables=host_variables,
+    )
+    return Settings(server, http, queue, batch, retry, spill, door)
 
 
 def _group(group: type[G], options: Mapping[str, Any], environ: Mapping[str, str]) -> G:

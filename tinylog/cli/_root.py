@@ -7,6 +7,7 @@ import click
 from tinylog.errors import MissingExtraError, TinylogError
 
 _COMMANDS = {
+    "demo": "tinylog.cli._demo",
     "dev": "tinylog.cli._dev",
 }
 

@@ -1,0 +1,144 @@
+"""What all front doors have in common: a share in a processor, and the way of a record into one of its queues."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tinylog import _parse as parse
+from tinylog._encode import encode_row
+from tinylog._guard import state
+from tinylog._lane import Lane
+from tinylog._registry import acquire
+from tinylog._stats import Stats, total
+from tinylog.errors import ConfigurationError
+from tinylog.protocols import Buffer, Clock, Delivery, Route, Transport
+from tinylog.settings import Settings
+
+__all__ = ["Door", "checked_name"]
+
+_MAX_NESTING = 4  # records made while another is being encoded, by a `__repr__` that logs for example
+
+Row = dict[str, Any]
+
+
+class Door:
+    """Takes records for one or more Data Sources.
+
+    Args:
+        settings: all settings; `settings.door` is the door's own, the others are its processor's.
+        routes: Data Source and whether rows are acknowledged. Rows that an earlier process spilled for these are
+            replayed from the first row on; other routes open when they get one.
+        transport: replaces the HTTP transport.
+        buffer: replaces the spill directory.
+        clock: replaces the machine's clocks.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        routes: Iterable[tuple[str, bool]],
+        *,
+        transport: Transport | None = None,
+        buffer: Buffer | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._max_row_bytes = settings.door.max_row_bytes
+        self._closed = False
+        self._share = acquire(self, settings, transport, buffer, clock)
+        self._processor = self._share.processor
+        self._lanes: dict[tuple[str, bool], Lane] = {}
+        for datasource, acknowledged in routes:
+            self._open(datasource, acknowledged)
+
+    def linger(self) -> None:
+        """Take records until the very end of the process, since somebody else will close this door then."""
+        self._processor.linger()
+
+    def _open(self, datasource: str, acknowledged: bool) -> Lane:
+        delivery = Delivery.ACK if acknowledged else Delivery.FIRE_AND_FORGET
+        return self._lanes.setdefault((datasource, acknowledged), self._processor.lane(Route(datasource, delivery)))
+
+    def submit(self, datasource: str, acknowledged: bool, make: Callable[..., Row], *arguments: Any) -> bool:
+        """Make a row, encode it and put it into its queue; tell whether it was kept.
+
+        Args:
+            datasource: where to.
+            acknowledged: how.
+            make: makes the row from the arguments. What it raises comes through.
+            arguments: what a row is made of.
+        """
+        lane = self._lanes.get((datasource, acknowledged)) or self._open(datasource, acknowledged)
+        state.depth += 1
+        try:
+            if state.depth > _MAX_NESTING:
+                lane.queue.refuse("recursion")
+                return False
+            line = encode_row(make(*arguments), self._max_row_bytes)
+        finally:
+            state.depth -= 1
+        if state.delivering:
+            lane.queue.put_aside(line)
+            return True
+        if self._closed:
+            lane.queue.refuse("closed")
+            return False
+        return lane.put(line)
+
+    def offer(self, datasource: str, acknowledged: bool, make: Callable[..., Row], *arguments: Any) -> bool:
+        """As `submit`, but a record of which no row can be made is counted as dropped, and nothing is raised."""
+        try:
+            return self.submit(datasource, acknowledged, make, *arguments)
+        except Exception:
+            self.lose(datasource, acknowledged=acknowledged)
+            return False
+
+    def lose(self, datasource: str, *, acknowledged: bool) -> None:
+        """Count a record of which no row could be made."""
+        self._open(datasource, acknowledged).queue.refuse("error")
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Deliver what this door's queues hold, on the calling thread.
+
+        Args:
+            timeout: seconds. Default: the setting `shutdown_timeout`.
+
+        Returns:
+            True when Tinybird has answered for every row that came in before the call.
+        """
+        return self._processor.flush(timeout, list(self._lanes.values()))
+
+    def close(self, timeout: float | None = None) -> None:
+        """Refuse records from now on and deliver what is queued. Idempotent.
+
+        The last door of a processor closes it: what cannot be delivered in time is spilled or counted. What an earlier
+        one leaves, the processor goes on delivering.
+
+        Args:
+            timeout: seconds. Default: the setting `shutdown_timeout`, which is also the most.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        longest = self._processor.shutdown_timeout
+        seconds = longest if timeout is None else max(0.0, min(timeout, longest))
+        if self._share.leave(self):
+            self._processor.close(seconds)
+        else:
+            self.flush(seconds)
+
+    def stats(self) -> Stats:
+        """Take a snapshot of the ledger of this door's routes. Doors for the same route have one ledger."""
+        return total(lane.queue.ledger() for lane in list(self._lanes.values()))
+
+
+def checked_name(value: Any) -> str:
+    """Check a Data Source's name.
+
+    Raises:
+        ConfigurationError: it cannot be one.
+    """
+    try:
+        return parse.name_of(value)
+    except ValueError as error:
+        raise ConfigurationError(f"datasource: {error}, got {value!r}") from None
