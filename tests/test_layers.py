@@ -14,8 +14,8 @@ ROOT = pathlib.Path(tinylog.__file__).parent
 LAYERS = [
     {"errors", "protocols", "_parse"},
     {"_sources", "settings", "_encode", "_attributes", "_context", "_layout", "_event", "_outcome", "_backoff"}
-    | {"_circuit", "_stats", "_clock", "_compress", "_diagnostics", "_guard"},
-    {"_queue", "_transport", "buffers"},
+    | {"_circuit", "_stats", "_clock", "_compress", "_diagnostics", "_guard", "_pace"},
+    {"_chunk", "_journal", "_queue", "_transport", "buffers"},
     {"_exporter", "_replay"},
     {"_lane", "_processor", "_registry", "_door"},
     {"handler", "structlog", "otel", "testing"},

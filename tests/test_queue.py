@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tinylog._queue import NEVER, RouteQueue, halve
+from tinylog._chunk import halve
+from tinylog._queue import NEVER, RouteQueue
 from tinylog._stats import Tally, total
 from tinylog.protocols import Batch, Delivery, Route
 from tinylog.settings import BatchLimits, QueueLimits

@@ -17,6 +17,7 @@ from tinylog._encode import encode_value
 
 __all__ = ["attribute_map", "attribute_text"]
 
+_DEPTH = 5  # of lists and maps in which bytes are looked for
 _TINY, _HUGE = 1e-6, 1e21  # outside of these, Go's shortest form has an exponent
 
 
@@ -35,8 +36,19 @@ def attribute_text(value: Any) -> str:
         return _float_text(value)
     if isinstance(value, (bytes, bytearray)):
         return base64.b64encode(value).decode("ascii")
-    text = encode_value(value)  # true, 42, [1,2] or {"a":1}; other objects become a JSON text
+    text = encode_value(_with_base64(value, _DEPTH))  # true, 42, [1,2] or {"a":1}; other objects become a JSON text
     return str(orjson.loads(text)) if text.startswith('"') else text
+
+
+def _with_base64(value: Any, depth: int) -> Any:
+    """Write bytes inside of lists and maps as the Collector does; what is deeper, or a cycle, stays as it is."""
+    if isinstance(value, (bytes, bytearray)):
+        return base64.b64encode(value).decode("ascii")
+    if depth and type(value) in {list, tuple}:
+        return [_with_base64(item, depth - 1) for item in value]
+    if depth and type(value) is dict:
+        return {name: _with_base64(item, depth - 1) for name, item in value.items()}
+    return value
 
 
 def _float_text(value: float) -> str:

@@ -6,12 +6,14 @@ Each route has a thread of its own, so that a server that fails or stalls for on
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable
 
 from tinylog._clock import Deadline
 from tinylog._exporter import Exporter, Shared
 from tinylog._guard import delivering
+from tinylog._journal import Journal
 from tinylog._queue import NEVER, RouteQueue
 from tinylog._replay import Replay
 from tinylog._stats import Ledger, Tally
@@ -37,8 +39,9 @@ class Lane:
 
     def __init__(self, route: Route, settings: Settings, shared: Shared, start: Callable[[], None]) -> None:
         self.route = route
-        self.queue = RouteQueue(route, settings.queue, settings.batch, shared.clock)
         self._shared = shared
+        self._buffer = shared.buffer if route.delivery is Delivery.ACK else None
+        self.queue = RouteQueue(route, settings.queue, settings.batch, shared.clock, self._journal(settings))
         self._start = start
         self.reset()
 
@@ -47,13 +50,20 @@ class Lane:
         self.queue.reset()
         self.started = False
         self._exporter = Exporter(self.route, self._shared, self.queue.sent)
-        buffer = self._shared.buffer if self.route.delivery is Delivery.ACK else None
+        buffer = self._buffer
         self._replay = buffer and Replay(self.route, buffer, self._exporter, self.queue, self._shared.clock)
         self._export_lock = threading.Lock()
         self._interrupt = threading.Event()
         self._stopping = False
         self._pause_until = 0.0
         self._reported: dict[str, int] = {}
+
+    def _journal(self, settings: Settings) -> Journal | None:
+        if self._buffer is None or not settings.spill.journal:
+            return None
+        begin = functools.partial(self._buffer.journal, self.route)
+        interval = settings.batch.flush_interval
+        return Journal(begin, settings.spill.journal_sync, interval, self._shared.clock, self._shared.diagnostics)
 
     def put(self, line: bytes) -> bool:
         """Take one encoded row; tell whether it was kept."""
@@ -142,11 +152,10 @@ class Lane:
         self._report()
 
     def _leave(self, reason: str) -> None:
-        buffer = self._shared.buffer if self.route.delivery is Delivery.ACK else None
         for batch in self.queue.seize():
-            if buffer is not None:
+            if self._buffer is not None:
                 with contextlib.suppress(BufferUnavailableError):
-                    self.queue.spill(batch, buffer)
+                    self.queue.spill(batch, self._buffer)
             self.queue.settle(batch, Tally(dropped=batch.rows, reason=reason))  # does nothing once it is spilled
 
     def _report(self) -> None:

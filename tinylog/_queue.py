@@ -13,24 +13,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from tinylog._chunk import Chunk, halve
+from tinylog._journal import Journal
 from tinylog._stats import Ledger, Tally
 from tinylog.protocols import Batch, Buffer, Clock, Route
 from tinylog.settings import BatchLimits, QueueLimits
 
-__all__ = ["NEVER", "RouteQueue", "halve"]
+__all__ = ["NEVER", "RouteQueue"]
 
 NEVER = float("inf")  # seconds
-
-
-class _Chunk:
-    """The body of a request to come."""
-
-    __slots__ = ("born", "data", "rows")
-
-    def __init__(self, born: float) -> None:
-        self.data = bytearray()
-        self.rows = 0
-        self.born = born
 
 
 class RouteQueue:
@@ -41,17 +32,21 @@ class RouteQueue:
         limits: rows and bytes that may be queued and in flight together, and what to do with a row too many.
         batch: when a chunk is complete.
         clock: the time.
+        journal: writes rows to disk before `put` returns.
 
     Attributes:
         wake: set when there may be something to do: a first row, a complete chunk, the end.
         spills: how many batches went into the buffer.
     """
 
-    def __init__(self, route: Route, limits: QueueLimits, batch: BatchLimits, clock: Clock) -> None:
+    def __init__(
+        self, route: Route, limits: QueueLimits, batch: BatchLimits, clock: Clock, journal: Journal | None = None
+    ) -> None:
         self.route = route
         self._limits = limits
         self._batch = batch
         self._clock = clock
+        self._journal = journal
         self.reset()
 
     def reset(self) -> None:
@@ -62,7 +57,7 @@ class RouteQueue:
         self.wake = threading.Event()
         self._busy = False
         self._aside: deque[bytes] = deque()
-        self._chunks: deque[_Chunk] = deque()
+        self._chunks: deque[Chunk] = deque()
         self._returned: deque[Batch] = deque()
         self._in_flight: dict[int, Batch] = {}
         self._rows = self._bytes = self._in_flight_rows = 0
@@ -124,12 +119,11 @@ class RouteQueue:
             self._ledger.drop("queue_full")
             return False
         chunk = self._chunks[-1] if self._chunks else None
-        if chunk is None or chunk.rows >= self._batch.max_rows or len(chunk.data) + size > self._batch.max_bytes:
-            chunk = _Chunk(self._clock.monotonic())
+        if chunk is None or chunk.full(self._batch, size):
+            chunk = Chunk(self._clock.monotonic(), self._journal)
             self._chunks.append(chunk)
             self.wake.set()
-        chunk.data += line
-        chunk.rows += 1
+        chunk.add(line)
         self._rows += 1
         self._bytes += size
         return True
@@ -150,11 +144,8 @@ class RouteQueue:
 
     def _drop_first(self) -> None:
         chunk = self._chunks[0]
-        size = chunk.data.index(b"\n") + 1
-        del chunk.data[:size]
-        chunk.rows -= 1
+        self._bytes -= chunk.drop_first()
         self._rows -= 1
-        self._bytes -= size
         self._ledger.drop("queue_full")
         if not chunk.rows:
             self._chunks.popleft()
@@ -169,7 +160,7 @@ class RouteQueue:
             if not self._chunks:
                 return NEVER
             chunk = self._chunks[0]
-            if chunk.rows >= self._batch.max_rows or len(chunk.data) >= self._batch.max_bytes:
+            if chunk.full(self._batch):
                 return 0.0
             return max(0.0, chunk.born + self._batch.flush_interval - self._clock.monotonic())
 
@@ -179,8 +170,7 @@ class RouteQueue:
             if self._returned:
                 batch = self._returned.popleft()
             elif self._chunks and (all_rows or self.due_in() == 0):
-                chunk = self._chunks.popleft()
-                batch = Batch(self.route, chunk.data, chunk.rows)
+                batch = self._chunks.popleft().batch(self.route)
             else:
                 return None
             self._fly(batch)
@@ -199,21 +189,24 @@ class RouteQueue:
     def settle(self, batch: Batch, tally: Tally) -> None:
         """Book the end of a batch in flight, unless somebody else has seized it meanwhile."""
         with self._section():
-            if self._land(batch):
-                self._rows -= batch.rows
-                self._bytes -= len(batch.data)
-                self._space.notify_all()
-                self._ledger.settle(tally)
+            if not self._land(batch):
+                return
+            self._rows -= batch.rows
+            self._bytes -= len(batch.data)
+            self._space.notify_all()
+            self._ledger.settle(tally)
+        if batch.backing is not None:
+            batch.backing.settled(batch.rows)
 
     def spill(self, batch: Batch, buffer: Buffer) -> None:
         """Put a batch in flight into the buffer. Writes to disk or network: not under the lock."""
         if self._in_flight.get(id(batch)) is not batch:  # seized: who did that spills it
             return
-        evicted = buffer.put(batch)
+        kept = batch.backing is not None and batch.backing.keep(batch)
+        evicted = 0 if kept else buffer.put(batch)
         self.settle(batch, Tally(spilled=batch.rows))
         self.spills += 1
-        with self._section():
-            self._ledger.replayed["evicted"] += evicted
+        self.book_replayed("evicted", evicted)
 
     def pressed(self) -> bool:
         """Tell whether the queue is half full."""
@@ -241,7 +234,7 @@ class RouteQueue:
             held = [*self._in_flight.values()]
             for batch in held:
                 self._land(batch)
-            queued = [*self._returned, *(Batch(self.route, chunk.data, chunk.rows) for chunk in self._chunks)]
+            queued = [*self._returned, *(chunk.batch(self.route) for chunk in self._chunks)]
             self._returned.clear()
             self._chunks.clear()
             mine = [replace(batch) for batch in (*held, *queued)]
@@ -253,6 +246,11 @@ class RouteQueue:
         """Book the end of rows that came from the buffer, not from this queue."""
         with self._section():
             self._ledger.settle_replayed(tally)
+
+    def book_replayed(self, column: str, number: int) -> None:
+        """Book what else became of the buffer's content."""
+        with self._section():
+            self._ledger.replayed[column] += number
 
     def sent(self, size: int) -> None:
         """Book one request."""
@@ -281,12 +279,3 @@ class RouteQueue:
         del self._in_flight[id(batch)]
         self._in_flight_rows -= batch.rows
         return True
-
-
-def halve(batch: Batch) -> list[Batch]:
-    """Cut a batch of two rows or more into two at the row end nearest to its middle. Pure."""
-    data = bytes(batch.data)
-    cut = data.rfind(b"\n", 0, len(data) // 2) + 1 or data.index(b"\n") + 1
-    rows = data.count(b"\n", 0, cut)
-    first, second = data[:cut], data[cut:]
-    return [replace(batch, data=first, rows=rows), replace(batch, data=second, rows=batch.rows - rows)]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tinylog._chunk import halve
 from tinylog._clock import Deadline
 from tinylog._exporter import Exporter
-from tinylog._queue import RouteQueue, halve
+from tinylog._queue import RouteQueue
 from tinylog._stats import Tally
 from tinylog.protocols import Batch, Buffer, Clock, Route
 
@@ -69,7 +70,9 @@ class Replay:
         A batch that was delivered in part stays in the buffer whole: its rows keep their ids, so that duplicates can
         be told.
         """
+        damaged = self._buffer.damaged
         claim = self._buffer.claim(self._route)
+        self._queue.book_replayed("damaged", self._buffer.damaged - damaged)
         if claim is None:
             self._look_at = self._clock.monotonic() + _LOOK_INTERVAL
             return

@@ -32,12 +32,14 @@ class Replayed:
         quarantined: accepted by the server, but put into the quarantine table.
         dead_lettered: set aside, since the server will never take them.
         evicted: deleted to keep the buffer within its bounds.
+        damaged: files and torn lines that were set aside, since they could not be read.
     """
 
     delivered: int = 0
     quarantined: int = 0
     dead_lettered: int = 0
     evicted: int = 0
+    damaged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ _COLUMNS = (
 )
 _RESULTS = ("delivered", "accepted", "quarantined", "spilled", "dead_lettered")
 _TRAFFIC = ("requests", "bytes_sent")
-_REPLAYED = ("delivered", "quarantined", "dead_lettered", "evicted")
+_REPLAYED = ("delivered", "quarantined", "dead_lettered", "evicted", "damaged")
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ __all__ = [
     "Clock",
     "Delivery",
     "Failure",
+    "JournalFile",
     "Request",
     "Response",
     "Route",
@@ -44,6 +45,16 @@ class Route:
     delivery: Delivery
 
 
+class Backing(Protocol):
+    """What a batch has on disk already, before it is sent: its journal. Called with no lock held."""
+
+    def settled(self, rows: int) -> None:
+        """Note that rows no longer need it; delete it with the last of them."""
+
+    def keep(self, batch: Batch) -> bool:
+        """Leave it in the buffer as a spilled batch; false when it does not hold exactly this batch."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """Whole NDJSON lines for one route. Compared by identity: two equal batches are two deliveries.
@@ -52,11 +63,13 @@ class Batch:
         route: where the rows go.
         data: the lines, each with its newline.
         rows: how many lines `data` holds.
+        backing: its journal, when there is one. Parts of a batch share it.
     """
 
     route: Route
     data: bytes | bytearray
     rows: int
+    backing: Backing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +134,25 @@ class Transport(Protocol):
         """Close all connections."""
 
 
+class JournalFile(Protocol):
+    """A file that rows are appended to before the logging call returns.
+
+    Every method raises `BufferUnavailableError` when the disk refuses.
+    """
+
+    def append(self, line: bytes) -> None:
+        """Write a row, whole or not at all."""
+
+    def sync(self) -> None:
+        """Wait until what was written survives a power cut."""
+
+    def promote(self) -> None:
+        """Leave it to the buffer as a spilled batch."""
+
+    def discard(self) -> None:
+        """Delete it: its rows have been answered for."""
+
+
 class Claim(Protocol):
     """One spilled batch, reserved for this process until it is done with, released, or the process dies."""
 
@@ -151,6 +183,13 @@ class Buffer(Protocol):
     def claim(self, route: Route) -> Claim | None:
         """Reserve the oldest stored batch of a route, or None when there is none."""
 
+    def journal(self, route: Route) -> JournalFile:
+        """Begin a journal, which other processes can claim once this one has died.
+
+        Raises:
+            BufferUnavailableError: this buffer has none, or the disk refuses.
+        """
+
     def bury(self, batch: Batch, reason: str) -> None:
         """Set rows aside that the server will never take, with the reason: the dead letters.
 
@@ -160,6 +199,10 @@ class Buffer(Protocol):
 
     def reset(self) -> None:
         """Drop what is claimed without releasing it: it is the parent process's (called after a fork)."""
+
+    @property
+    def damaged(self) -> int:
+        """How many damaged files and torn lines this process has set aside."""
 
     def describe(self) -> str:
         """Name the place for a message to people, without credentials."""

@@ -107,12 +107,18 @@ class SpillPolicy:
         max_bytes: bytes on disk before the oldest rows are evicted. Default 1 GiB.
         max_files: files before the oldest are evicted. Default 10,000.
         max_age: seconds before rows are evicted. Default 7 days.
+        journal: write acknowledged rows to disk before the logging call returns, so that a killed process loses none.
+            Default no.
+        journal_sync: when to wait for the disk as well, against power cuts: `none` (default), `interval` (one logging
+            call in each `flush_interval` waits), or `always` (each does).
     """
 
     place: str | None = _option("spill", _spill_place, "")
     max_bytes: int = _option("spill_max_bytes", parse.byte_size(1024), 1024 * MiB)
     max_files: int = _option("spill_max_files", parse.whole_number(1), 10_000)
     max_age: float = _option("spill_max_age", parse.seconds(), 7 * 86_400.0)
+    journal: bool = _option("journal", parse.boolean, default=False)
+    journal_sync: str = _option("journal_sync", parse.one_of("none", "interval", "always"), "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +201,8 @@ class Options(TypedDict, total=False):
     spill_max_bytes: int | str
     spill_max_files: int
     spill_max_age: float
+    journal: bool
+    journal_sync: str
 
 
 _GROUPS: tuple[type[Any], ...] = (
@@ -235,6 +243,8 @@ def resolve(
     _refuse_unknown(options)
     http, queue, batch, retry, spill, door = (_group(group, options, environ) for group in _GROUPS)
     _check_sizes(door.max_row_bytes, batch.max_bytes, queue.max_bytes)
+    if spill.journal and spill.place is None:
+        raise ConfigurationError("journal: it is kept in the spill directory, which is switched off; set spill")
     where = {name: options.get(name) for name in _CONNECTION}
     server = connection(
         where,

@@ -3,7 +3,8 @@
 Invariants:
 
 - A file under its final name is complete: it is written under a temporary name, synced, then renamed.
-- Its name says everything about it: time, Data Source, delivery, rows, CRC-32 of its bytes. Names sort by time.
+- Its name says everything about it (`_segment`). Names sort by time.
+- A journal grows by whole rows. Its process holds its lock; once that has died, others send what is in it.
 - Whoever holds the lock (`flock`) on a file may send or delete it. The kernel releases the lock of a process that dies.
 - A file is deleted only once the server has answered for all its rows, or to stay within the bounds, and that is
   counted.
@@ -19,67 +20,19 @@ import os
 import threading
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 
 from tinylog._diagnostics import Diagnostics
+from tinylog.buffers._journalfile import AppendedFile, as_unavailable
 from tinylog.buffers._lockfile import lock, sync_directory, write_synced
-from tinylog.errors import BufferUnavailableError
+from tinylog.buffers._segment import Segment
 from tinylog.protocols import Batch, Clock, Delivery, Route
 from tinylog.settings import SpillPolicy
 
-__all__ = ["DirectoryBuffer", "Segment"]
+__all__ = ["DirectoryBuffer"]
 
 _DEAD, _CORRUPT = "dead", "corrupt"
 _STALE_TEMPORARY = 3600.0  # seconds; no write takes that long, so whoever began it is gone
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Segment:
-    """What the name of a file says.
-
-    Attributes:
-        stamp: when it was spilled: UTC, `20261124T054512.123456Z`.
-        datasource: where the rows go.
-        delivery: `ack`.
-        rows: how many there are.
-        checksum: CRC-32 of the file, 8 hex digits.
-        unique: tells files of the same moment apart.
-    """
-
-    stamp: str
-    datasource: str
-    delivery: str
-    rows: int
-    checksum: str
-    unique: str
-
-    @classmethod
-    def of(cls, batch: Batch, now: float) -> Segment:
-        """Name a batch."""
-        stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
-        route = batch.route
-        unique = f"{os.getpid()}-{os.urandom(4).hex()}"
-        return cls(stamp, route.datasource, route.delivery.value, batch.rows, f"{zlib.crc32(batch.data):08x}", unique)
-
-    @classmethod
-    def parse(cls, name: str) -> Segment | None:
-        """Read a file's name; None when it is not one of ours."""
-        parts = name.removesuffix(".ndjson").split("~")
-        if name.startswith(".") or not name.endswith(".ndjson") or len(parts) != 6 or not parts[3].isdecimal():  # noqa: PLR2004
-            return None
-        return cls(parts[0], parts[1], parts[2], int(parts[3]), parts[4], parts[5])
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        fields = (self.stamp, self.datasource, self.delivery, str(self.rows), self.checksum, self.unique)
-        return "~".join(fields) + ".ndjson"
-
-    def written_at(self) -> float:
-        """Seconds since the epoch."""
-        return datetime.strptime(self.stamp, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=timezone.utc).timestamp()
 
 
 class _FileClaim:
@@ -121,6 +74,7 @@ class DirectoryBuffer:
         self._diagnostics = diagnostics
         self._held: set[int] = set()
         self._lock = threading.Lock()
+        self._damaged = 0
 
     def describe(self) -> str:
         """Name the directory."""
@@ -136,32 +90,41 @@ class DirectoryBuffer:
 
     def put(self, batch: Batch) -> int:
         """Write a batch; see `tinylog.protocols.Buffer`."""
-        with self._lock, _as_unavailable():
+        with self._lock, as_unavailable():
             evicted = self._make_room(self._folder, len(batch.data))
             self._write(self._folder, batch)
             return evicted
 
     def bury(self, batch: Batch, reason: str) -> None:
         """Write rows to `dead/`, and the reason beside them."""
-        with self._lock, _as_unavailable():
+        with self._lock, as_unavailable():
             folder = self._folder / _DEAD
             self._make_room(folder, len(batch.data))
             path = self._write(folder, batch)
             write_synced(path.with_suffix(".txt"), f"{reason}\n".encode())
 
+    def journal(self, route: Route) -> AppendedFile:
+        """Begin a journal file."""
+        with as_unavailable():
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return AppendedFile(self._folder, Segment.begin(route, self._clock.time()), self._held)
+
     def claim(self, route: Route) -> _FileClaim | None:
-        """Lock the oldest file of a route that no other process is sending."""
-        with self._lock, _as_unavailable():
+        """Lock the oldest file of a route that no other process is sending, or writing as its journal."""
+        with self._lock, as_unavailable():
             for segment in self.segments():
-                if (segment.datasource, segment.delivery) != (route.datasource, route.delivery.value):
-                    continue
-                claim = self._try_claim(segment)
+                claim = self._try_claim(segment) if segment.is_for(route) else None
                 if claim is not None:
                     return claim
         return None
 
+    @property
+    def damaged(self) -> int:
+        """How many damaged files and torn lines this process has set aside."""
+        return self._damaged
+
     def segments(self) -> list[Segment]:
-        """List what waits to be sent again, oldest first."""
+        """List what waits to be sent again, and the journals of living processes, oldest first."""
         return sorted(_segments(self._folder))
 
     def _write(self, folder: Path, batch: Batch) -> Path:
@@ -182,21 +145,44 @@ class DirectoryBuffer:
         handle = lock(path)
         if handle is None:
             return None
-        data = path.read_bytes()
-        if f"{zlib.crc32(data):08x}" != segment.checksum or data.count(b"\n") != segment.rows:
-            self._set_aside(path, handle)
+        try:
+            data = self._read_journal(path, handle) if segment.is_journal else self._read_spilled(path, segment)
+        except OSError:
+            os.close(handle)
+            raise
+        if not data:
+            os.close(handle)
             return None
         self._held.add(handle)
-        batch = Batch(Route(segment.datasource, Delivery(segment.delivery)), data, segment.rows)
+        batch = Batch(Route(segment.datasource, Delivery(segment.delivery)), data, data.count(b"\n"))
         return _FileClaim(path, handle, batch, self._held)
 
-    def _set_aside(self, path: Path, handle: int) -> None:
-        try:
-            (self._folder / _CORRUPT).mkdir(mode=0o700, exist_ok=True)
-            path.rename(self._folder / _CORRUPT / path.name)
-        finally:
-            os.close(handle)
-        self._diagnostics.warn("corrupt", f"a damaged spill file was moved to {self._folder / _CORRUPT}: {path.name}")
+    def _read_spilled(self, path: Path, segment: Segment) -> bytes:
+        """Read a spilled batch; nothing when it is not what its name says, and is set aside."""
+        data = path.read_bytes()
+        if f"{zlib.crc32(data):08x}" == segment.checksum and data.count(b"\n") == segment.rows:
+            return data
+        path.rename(self._set_aside(path.name))
+        return b""
+
+    def _read_journal(self, path: Path, handle: int) -> bytes:
+        """Read a dead process's journal. The row in whose middle it died was never promised: it is set aside."""
+        data = path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            self._set_aside(path.name).write_bytes(data[whole:])
+            os.ftruncate(handle, whole)
+        if not whole:
+            path.unlink()
+        return data[:whole]
+
+    def _set_aside(self, name: str) -> Path:
+        """Count damage, and give the place for it."""
+        folder = self._folder / _CORRUPT
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._damaged += 1
+        self._diagnostics.warn("corrupt", f"a damaged spill file, or the torn end of one, is in {folder}: {name}")
+        return folder / name
 
     def _make_room(self, folder: Path, size: int) -> int:
         """Evict the oldest files until a new one fits. What another process is sending stays.
@@ -207,15 +193,16 @@ class DirectoryBuffer:
         if not folder.is_dir():
             return 0
         self._sweep(folder)
-        files = [(segment, (folder / segment.name).stat().st_size) for segment in sorted(_segments(folder))]
+        files = [(segment, _size(folder / segment.name)) for segment in sorted(_segments(folder))]
         total, count, rows = sum(size for _, size in files), len(files), 0
         oldest = self._clock.time() - self._policy.max_age
         for segment, length in files:
             fits = total + size <= self._policy.max_bytes and count < self._policy.max_files
             if fits and segment.written_at() >= oldest:
                 break
-            if _delete(folder / segment.name):
-                total, count, rows = total - length, count - 1, rows + segment.rows
+            deleted = _delete(folder / segment.name)
+            if deleted is not None:
+                total, count, rows = total - length, count - 1, rows + deleted
         if rows:
             self._diagnostics.warn("evicted", f"{rows} rows were evicted from {folder}, which is at its limit")
         return rows
@@ -223,8 +210,9 @@ class DirectoryBuffer:
     def _sweep(self, folder: Path) -> None:
         """Delete what a process that died while writing has left. Its `put` never returned, and so promised nothing."""
         for path in folder.glob(".*.tmp"):
-            if self._clock.time() - path.stat().st_mtime > _STALE_TEMPORARY:
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                if self._clock.time() - path.stat().st_mtime > _STALE_TEMPORARY:
+                    path.unlink()
 
 
 def _segments(folder: Path) -> Iterator[Segment]:
@@ -235,21 +223,22 @@ def _segments(folder: Path) -> Iterator[Segment]:
                 yield segment
 
 
-def _delete(path: Path) -> bool:
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # another process has just delivered it
+        return 0
+
+
+def _delete(path: Path) -> int | None:
+    """Delete a file; give its rows, or None when another process has it."""
     handle = lock(path)
     if handle is None:
-        return False
+        return None
     try:
+        rows = path.read_bytes().count(b"\n")
         path.unlink()
         path.with_suffix(".txt").unlink(missing_ok=True)
+        return rows
     finally:
         os.close(handle)
-    return True
-
-
-@contextlib.contextmanager
-def _as_unavailable() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise BufferUnavailableError(f"{type(error).__name__}: {error}") from error

@@ -31,10 +31,10 @@ class _LazyGroup(click.Group):
         """Run a command; an error of ours is one line and a status, not a traceback."""
         try:
             return super().invoke(ctx)
+        except MissingExtraError as error:
+            raise click.UsageError(str(error)) from None  # status 2
         except TinylogError as error:
-            problem = click.ClickException(str(error))
-            problem.exit_code = 2 if isinstance(error, MissingExtraError) else 1
-            raise problem from None
+            raise click.ClickException(str(error)) from None  # status 1
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
