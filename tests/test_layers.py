@@ -14,7 +14,7 @@ ROOT = pathlib.Path(tinylog.__file__).parent
 LAYERS = [
     {"errors", "protocols", "_parse"},
     {"_sources", "settings", "_encode", "_attributes", "_context", "_layout", "_event", "_outcome", "_backoff"}
-    | {"_circuit", "_stats", "_clock", "_compress", "_diagnostics", "_guard", "_pace"},
+    | {"_circuit", "_stats", "_clock", "_compress", "_diagnostics", "_guard", "_pace", "_report"},
     {"_chunk", "_journal", "_queue", "_transport", "buffers"},
     {"_exporter", "_replay"},
     {"_lane", "_processor", "_registry", "_door"},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Protocol
 
 from tinylog._backoff import server_delay
@@ -16,6 +17,8 @@ from tinylog._clock import Deadline
 from tinylog._compress import compressor
 from tinylog._diagnostics import Diagnostics
 from tinylog._outcome import Action, Verdict, action, explain, quarantined_rows, verdict
+from tinylog._pace import Pace
+from tinylog._report import Event
 from tinylog._stats import Tally
 from tinylog.errors import BufferUnavailableError
 from tinylog.protocols import Batch, Buffer, Clock, Delivery, Failure, Request, Response, Route, Transport
@@ -68,6 +71,7 @@ class Shared:
     clock: Clock
     rand: Callable[[], float]
     diagnostics: Diagnostics
+    on_event: Callable[[Event], None] | None = None
 
 
 class Exporter:
@@ -76,12 +80,14 @@ class Exporter:
     Args:
         route: where to.
         shared: what it shares with other routes.
+        pace: how far apart requests to the Data Source are kept; told of every request and answer.
         on_request: told the size of each request's body, in bytes.
     """
 
-    def __init__(self, route: Route, shared: Shared, on_request: Callable[[int], None]) -> None:
+    def __init__(self, route: Route, shared: Shared, pace: Pace, on_request: Callable[[int], None]) -> None:
         self._route = route
         self._shared = shared
+        self._pace = pace
         self._on_request = on_request
         self._compress = compressor(shared.http.compression)
         self.circuit = Circuit(shared.retry, shared.rand)
@@ -112,6 +118,7 @@ class Exporter:
         resent = False
         while not self.circuit.blocks(self._shared.clock.monotonic()):
             response = self._send(batch, deadline)
+            self._note_pace(response)
             outcome = verdict(response)
             todo = action(outcome, self._route.delivery)
             if response.failure is not None and not deadline.remaining():
@@ -132,6 +139,7 @@ class Exporter:
         body = self._compress(batch.data)
         timeout = max(_MIN_TIMEOUT, min(http.timeout, deadline.remaining()))
         self._on_request(len(body))
+        self._pace.sent(self._shared.clock.monotonic())
         try:
             return self._shared.transport.send(Request(self._route, body, http.compression, timeout))
         except Exception as error:  # somebody's own transport
@@ -139,6 +147,13 @@ class Exporter:
                 failure=Failure.NO_ANSWER,
                 detail=f"{type(self._shared.transport).__qualname__} raised {error!r}",
             )
+
+    def _note_pace(self, response: Response) -> None:
+        now = self._shared.clock.monotonic()
+        if response.status == HTTPStatus.TOO_MANY_REQUESTS:
+            self._pace.refused(now)
+        elif response.status is not None:
+            self._pace.accepted(now)
 
     def _back_off(self, response: Response, owner: Owner, deadline: Deadline) -> None:
         """Wait for the next attempt, or open the circuit when there is none, or no room to wait in."""

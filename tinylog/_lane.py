@@ -8,17 +8,19 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tinylog._clock import Deadline
 from tinylog._exporter import Exporter, Shared
 from tinylog._guard import delivering
 from tinylog._journal import Journal
+from tinylog._pace import Pace
 from tinylog._queue import NEVER, RouteQueue
 from tinylog._replay import Replay
+from tinylog._report import Reporter
 from tinylog._stats import Ledger, Tally
 from tinylog.errors import BufferUnavailableError
-from tinylog.protocols import Batch, Delivery, Route
+from tinylog.protocols import Delivery, Route
 from tinylog.settings import Settings
 
 __all__ = ["Lane"]
@@ -35,9 +37,17 @@ class Lane:
         settings: limits and intervals.
         shared: what it shares with other lanes.
         start: called before the first row, to start the threads.
+        pace: how far apart requests to the Data Source are kept.
+
+    Attributes:
+        summary: makes an encoded row of lost rows by reason, for the table to show the hole; None for no such row.
     """
 
-    def __init__(self, route: Route, settings: Settings, shared: Shared, start: Callable[[], None]) -> None:
+    def __init__(
+        self, route: Route, settings: Settings, shared: Shared, start: Callable[[], None], pace: Pace | None = None
+    ) -> None:
+        self.summary: Callable[[Mapping[str, int]], bytes] | None = None
+        self._pace = pace or Pace()
         self.route = route
         self._shared = shared
         self._buffer = shared.buffer if route.delivery is Delivery.ACK else None
@@ -49,14 +59,16 @@ class Lane:
         """Start over, empty and not started: for the child after a fork."""
         self.queue.reset()
         self.started = False
-        self._exporter = Exporter(self.route, self._shared, self.queue.sent)
+        self._exporter = Exporter(self.route, self._shared, self._pace, self.queue.sent)
+        shared = self._shared
+        self._reporter = Reporter(self.route, shared.clock, shared.diagnostics, shared.on_event)
         buffer = self._buffer
         self._replay = buffer and Replay(self.route, buffer, self._exporter, self.queue, self._shared.clock)
         self._export_lock = threading.Lock()
         self._interrupt = threading.Event()
         self._stopping = False
         self._pause_until = 0.0
-        self._reported: dict[str, int] = {}
+        self._replay_next = False
 
     def _journal(self, settings: Settings) -> Journal | None:
         if self._buffer is None or not settings.spill.journal:
@@ -86,15 +98,26 @@ class Lane:
         deadline = Deadline(self._shared.clock, NEVER, self._interrupt)
         with delivering(), self._export_lock:
             try:
-                self._deliver(self.queue.take(), deadline)
-                if self._replay and not self._replay.due_in():
-                    self._replay.run_once(deadline)
+                self._take_turns(deadline)
             except Exception as error:  # our own fault: the rows must be accounted for all the same
                 self._shared.diagnostics.warn("internal", f"an internal error, please report it: {error!r}")
                 self._leave("internal_error")
         self._report()
 
-    def _deliver(self, batch: Batch | None, deadline: Deadline) -> None:
+    def _take_turns(self, deadline: Deadline) -> None:
+        """Send a new batch and a spilled one; only one of them, by turns, while the server asks for fewer requests."""
+        for _ in range(2):
+            if self._pace.due_in(self._shared.clock.monotonic()):
+                break
+            self._replay_next = not self._replay_next
+            if self._replay_next:
+                self._deliver(deadline)
+            elif self._replay and not self._replay.due_in():
+                self._replay.run_once(deadline)
+        self.queue.grow(larger=self._pace.gap > 0)
+
+    def _deliver(self, deadline: Deadline) -> None:
+        batch = self.queue.take()
         if batch is not None and not self._exporter.export(batch, self.queue, deadline):
             self._pause_until = self._shared.clock.monotonic() + _PAUSE
 
@@ -102,9 +125,9 @@ class Lane:
         """How long to wait for a signal, in seconds."""
         if self._interrupt.is_set():
             return None
-        pause = self._pause_until - self._shared.clock.monotonic()
+        now = self._shared.clock.monotonic()
         due = min(self.queue.due_in(), self._replay.due_in() if self._replay else NEVER)
-        return min(max(due, pause), _LONGEST_WAIT)
+        return min(max(due, self._pause_until - now, self._pace.due_in(now)), _LONGEST_WAIT)
 
     # -- anybody's side --------------------------------------------------------------------------------------------
 
@@ -159,14 +182,12 @@ class Lane:
             self.queue.settle(batch, Tally(dropped=batch.rows, reason=reason))  # does nothing once it is spilled
 
     def _report(self) -> None:
-        """Tell of rows that were dropped at the door. Without any lock."""
-        for reason, rows in self.queue.ledger().dropped.items():
-            new = rows - self._reported.get(reason, 0)
-            self._reported[reason] = rows
-            if new and reason in {"queue_full", "closed", "shutdown", "error"}:
-                name = self.route.datasource
-                self._shared.diagnostics.warn(f"{name} {reason}", f"Data Source {name!r}: lost {new} rows ({reason})")
-        self._shared.diagnostics.emit()
+        """Tell of what happened to rows. Without any lock."""
+        ledger = self.queue.ledger()
+        self._reporter.report(ledger)
+        lost = self._reporter.hole(ledger, working=not self._exporter.circuit.open)
+        if lost and self.summary is not None:
+            self.queue.put(self.summary(lost))
 
 
 def _passed(ledger: Ledger) -> int:

@@ -14,6 +14,8 @@ from tinylog._diagnostics import Diagnostics
 from tinylog._exporter import Shared
 from tinylog._guard import state
 from tinylog._lane import Lane
+from tinylog._pace import Pace
+from tinylog._report import Event
 from tinylog._queue import NEVER
 from tinylog._stats import Stats, total
 from tinylog._transport import RequestsTransport
@@ -34,6 +36,7 @@ class Processor:
         transport: replaces the HTTP transport.
         buffer: replaces the buffer that the settings name.
         clock: replaces the machine's clocks.
+        on_event: told, on a thread of ours, what became of rows other than delivery.
         rand: replaces `random.random`, for jitter.
     """
 
@@ -44,6 +47,7 @@ class Processor:
         transport: Transport | None = None,
         buffer: Buffer | None = None,
         clock: Clock | None = None,
+        on_event: Callable[[Event], None] | None = None,
         rand: Callable[[], float] = random.random,
     ) -> None:
         clock = clock or SystemClock()
@@ -58,7 +62,9 @@ class Processor:
             clock=clock,
             rand=rand,
             diagnostics=self._diagnostics,
+            on_event=on_event,
         )
+        self._paces: dict[str, Pace] = {}  # a Data Source has one limit, whatever the way of delivery
         self._lanes: dict[Route, Lane] = {}
         self._lingers = False
         self._exit_at = NEVER
@@ -88,7 +94,8 @@ class Processor:
         """Give the lane of a route, a new one if need be."""
         with self._lock:
             if route not in self._lanes:
-                self._lanes[route] = Lane(route, self._settings, self._shared, self._start)
+                pace = self._paces.setdefault(route.datasource, Pace())
+                self._lanes[route] = Lane(route, self._settings, self._shared, self._start, pace)
                 if self._closed:
                     self._lanes[route].close()
             return self._lanes[route]
@@ -164,6 +171,10 @@ class Processor:
         """Deliver what is queued, spill or count the rest."""
         seconds = self.shutdown_timeout if timeout is None else timeout
         self.flush(max(0.0, min(seconds, self._exit_at - self.now())))
+        self._finish()
+
+    def _finish(self) -> None:
+        """Spill or count what is still queued."""
         for lane in list(self._lanes.values()):
             lane.finish()
 
@@ -185,7 +196,8 @@ class Processor:
             self.close(timeout)
         elif not self._closed:
             self._exit_at = self.now() + timeout
-            self._settle(timeout)
+            if not self.flush(timeout):
+                self._finish()
 
     def stats(self) -> Stats:
         """Take a snapshot of the ledger."""

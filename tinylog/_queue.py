@@ -47,6 +47,7 @@ class RouteQueue:
         self._batch = batch
         self._clock = clock
         self._journal = journal
+        self._normal, self._grown = batch, replace(batch, max_rows=limits.max_rows)
         self.reset()
 
     def reset(self) -> None:
@@ -207,6 +208,10 @@ class RouteQueue:
         self.settle(batch, Tally(spilled=batch.rows))
         self.spills += 1
         self.book_replayed("evicted", evicted)
+
+    def grow(self, *, larger: bool) -> None:
+        """Make requests fewer and larger: bounded by bytes, not by rows."""
+        self._batch = self._grown if larger else self._normal
 
     def pressed(self) -> bool:
         """Tell whether the queue is half full."""
