@@ -17,7 +17,7 @@ LAYERS = [
     | {"_circuit", "_stats", "_clock", "_compress", "_diagnostics", "_guard", "_pace", "_report"},
     {"_chunk", "_journal", "_queue", "_transport", "buffers"},
     {"_exporter", "_replay"},
-    {"_lane", "_processor", "_registry", "_door"},
+    {"_lane", "_processor", "_lifecycle", "_sigterm", "_registry", "_door"},
     {"handler", "structlog", "otel", "testing"},
     {"__init__"},
     {"cli", "schema", "dev", "demo"},

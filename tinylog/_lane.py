@@ -163,6 +163,15 @@ class Lane:
                 if batch is None or not self._exporter.export(batch, self.queue, deadline):
                     return
 
+    def replay_all(self) -> bool:
+        """Send what is spilled for this route, on the calling thread; tell whether the server took it all."""
+        deadline = Deadline(self._shared.clock, NEVER, threading.Event())
+        with delivering(), self._export_lock:
+            while self._replay and not self._exporter.circuit.open and self._replay.run_once(deadline):
+                pass
+        self._report()
+        return not self._exporter.circuit.open
+
     def close(self) -> None:
         """Refuse rows from now on, and let the worker end."""
         self._stopping = True

@@ -64,8 +64,8 @@ class Replay:
         due = max(self._look_at, circuit.probe_at) if circuit.open else self._look_at
         return max(0.0, due - self._clock.monotonic())
 
-    def run_once(self, deadline: Deadline) -> None:
-        """Send the oldest spilled batch, if there is one.
+    def run_once(self, deadline: Deadline) -> bool:
+        """Send the oldest spilled batch, if there is one; tell whether there was.
 
         A batch that was delivered in part stays in the buffer whole: its rows keep their ids, so that duplicates can
         be told.
@@ -75,7 +75,7 @@ class Replay:
         self._queue.book_replayed("damaged", self._buffer.damaged - damaged)
         if claim is None:
             self._look_at = self._clock.monotonic() + _LOOK_INTERVAL
-            return
+            return False
         owner = _ClaimOwner(self._queue)
         try:
             self._exporter.export(claim.batch, owner, deadline)
@@ -86,3 +86,4 @@ class Replay:
             claim.release()
         else:
             claim.done()
+        return True

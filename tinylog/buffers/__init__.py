@@ -9,13 +9,13 @@ from pathlib import Path
 
 from tinylog._diagnostics import Diagnostics
 from tinylog.buffers.directory import DirectoryBuffer
-from tinylog.protocols import Buffer, Clock
+from tinylog.protocols import Clock
 from tinylog.settings import SpillPolicy
 
 __all__ = ["DirectoryBuffer", "default_directory", "make_buffer"]
 
 
-def make_buffer(policy: SpillPolicy, host: str, clock: Clock, diagnostics: Diagnostics) -> Buffer | None:
+def make_buffer(policy: SpillPolicy, host: str, clock: Clock, diagnostics: Diagnostics) -> DirectoryBuffer | None:
     """Make the buffer that the settings name; None when spilling is off."""
     if policy.place is None:
         return None

@@ -20,6 +20,7 @@ import os
 import threading
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from tinylog._diagnostics import Diagnostics
@@ -29,10 +30,31 @@ from tinylog.buffers._segment import Segment
 from tinylog.protocols import Batch, Clock, Delivery, Route
 from tinylog.settings import SpillPolicy
 
-__all__ = ["DirectoryBuffer"]
+__all__ = ["DirectoryBuffer", "Entry"]
 
 _DEAD, _CORRUPT = "dead", "corrupt"
 _STALE_TEMPORARY = 3600.0  # seconds; no write takes that long, so whoever began it is gone
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file of the directory, for people.
+
+    Attributes:
+        stamp: when it was begun, UTC.
+        datasource: where its rows were to go.
+        state: `spilled`, `journal` (of a living process), `orphan` (the journal of a dead one), or `dead` (letters).
+        rows: how many.
+        size: bytes.
+        reason: the server's words, for dead letters.
+    """
+
+    stamp: str
+    datasource: str
+    state: str
+    rows: int
+    size: int
+    reason: str = ""
 
 
 class _FileClaim:
@@ -86,7 +108,7 @@ class DirectoryBuffer:
         for handle in self._held:
             with contextlib.suppress(OSError):
                 os.close(handle)
-        self._held = set()
+        self._held.clear()  # the very set that claims and journals look into: theirs to close no more
 
     def put(self, batch: Batch) -> int:
         """Write a batch; see `tinylog.protocols.Buffer`."""
@@ -126,6 +148,11 @@ class DirectoryBuffer:
     def segments(self) -> list[Segment]:
         """List what waits to be sent again, and the journals of living processes, oldest first."""
         return sorted(_segments(self._folder))
+
+    def entries(self) -> list[Entry]:
+        """List everything that is kept, dead letters too, oldest first."""
+        folders = (self._folder, self._folder / _DEAD)
+        return [_entry(folder, segment) for folder in folders for segment in sorted(_segments(folder))]
 
     def _write(self, folder: Path, batch: Batch) -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -221,6 +248,20 @@ def _segments(folder: Path) -> Iterator[Segment]:
             segment = Segment.parse(path.name)
             if segment is not None:
                 yield segment
+
+
+def _entry(folder: Path, segment: Segment) -> Entry:
+    path = folder / segment.name
+    state, reason = "spilled", ""
+    if folder.name == _DEAD:
+        state, reason = "dead", path.with_suffix(".txt").read_text("utf-8")
+    elif segment.is_journal:
+        handle = lock(path)
+        state = "journal" if handle is None else "orphan"
+        if handle is not None:
+            os.close(handle)
+    rows = path.read_bytes().count(b"\n")
+    return Entry(segment.stamp, segment.datasource, state, rows, _size(path), reason)
 
 
 def _size(path: Path) -> int:

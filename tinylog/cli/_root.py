@@ -9,6 +9,8 @@ from tinylog.errors import MissingExtraError, TinylogError
 _COMMANDS = {
     "demo": "tinylog.cli._demo",
     "dev": "tinylog.cli._dev",
+    "replay": "tinylog.cli._replay",
+    "spill": "tinylog.cli._spill",
 }
 
 
