@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-otel-oldest lint clean
+.PHONY: demo test chaos swarm outage test-otel-oldest lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/tinylog demo $(if $(KEEP),--keep)
@@ -11,16 +11,29 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest $(ARGS)
 
+# Workers are killed while the server fails in every way (2 minutes), then ledgers are held against the table (1 minute).
+chaos: $(VENV)/.installed
+	$(BIN)/python -m tests.chaos.crash $(ARGS)
+	$(BIN)/python -m tests.chaos.ledger
+
+# 64 processes share a limit of 100 requests/s (1.5 minutes).
+swarm: $(VENV)/.installed
+	$(BIN)/python -m tests.chaos.swarm $(ARGS)
+
+# The memory of a process in an outage of 10 minutes.
+outage: $(VENV)/.installed
+	$(BIN)/python -m tests.chaos.outage $(ARGS)
+
 # The oldest OpenTelemetry SDK that pyproject.toml admits, in an environment of its own.
 test-otel-oldest: $(VENV)/otel-oldest/.installed
 	$(VENV)/otel-oldest/bin/python -m pytest $(wildcard tests/test_otel_*.py) $(ARGS)
 
-$(VENV)/otel-oldest/.installed: $(VENV)/.installed
+$(VENV)/otel-oldest/.installed: pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv $(VENV)/otel-oldest
 	grep -v -e opentelemetry -e wrapt .ci/constraints.txt > $(VENV)/otel-oldest/constraints.txt
 	$(VENV)/otel-oldest/bin/pip install --quiet --disable-pip-version-check \
 		--constraint $(VENV)/otel-oldest/constraints.txt --editable '.[dev,structlog]' pytest setuptools\<81 \
-		opentelemetry-sdk==1.30.0 opentelemetry-distro==0.51b0
+		opentelemetry-sdk==1.30.0 opentelemetry-distro==0.51b0 opentelemetry-instrumentation-requests==0.51b0
 	@touch $@
 
 lint: $(VENV)/.installed

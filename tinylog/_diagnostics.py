@@ -31,8 +31,9 @@ class Diagnostics:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._reasons: dict[str, _Reason] = {}
-        self._pending: deque[str] = deque(maxlen=_MAX_PENDING)
+        self._reasons: dict[str, _Reason]
+        self._pending: deque[str]
+        self.reset()
 
     def warn(self, reason: str, message: str) -> None:
         """Note a warning, unless one for the same reason was noted within the last minute."""
@@ -44,6 +45,11 @@ class Diagnostics:
         more = f" ({known.suppressed} more like this since)" if known is not None and known.suppressed else ""
         self._reasons[reason] = _Reason(now + INTERVAL)
         self._pending.append(message + more)
+
+    def reset(self) -> None:
+        """Forget what was noted: after a fork it is the parent's to tell, and the child may tell its own."""
+        self._reasons = {}
+        self._pending = deque(maxlen=_MAX_PENDING)
 
     def emit(self) -> None:
         """Log what was noted. Call without any lock."""

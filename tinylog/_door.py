@@ -9,6 +9,7 @@ from tinylog import _parse as parse
 from tinylog._encode import encode_row
 from tinylog._guard import state
 from tinylog._lane import Lane
+from tinylog._lifecycle import outlive_threads
 from tinylog._registry import acquire
 from tinylog._stats import Stats, total
 from tinylog.errors import ConfigurationError
@@ -32,6 +33,8 @@ class Door:
         transport: replaces the HTTP transport.
         buffer: replaces the spill directory.
         clock: replaces the machine's clocks.
+        closed_at_exit: whether somebody closes this door as the process ends. Else each row is delivered as it comes
+            once exit functions run.
     """
 
     def __init__(
@@ -42,7 +45,9 @@ class Door:
         transport: Transport | None = None,
         buffer: Buffer | None = None,
         clock: Clock | None = None,
+        closed_at_exit: bool = True,
     ) -> None:
+        self._closed_at_exit = closed_at_exit
         self._max_row_bytes = settings.door.max_row_bytes
         self._closed = False
         self._share = acquire(self, settings, transport, buffer, clock)
@@ -50,10 +55,6 @@ class Door:
         self._lanes: dict[tuple[str, bool], Lane] = {}
         for datasource, acknowledged in routes:
             self._open(datasource, acknowledged)
-
-    def linger(self) -> None:
-        """Take records until the very end of the process, since somebody else will close this door then."""
-        self._processor.linger()
 
     def _open(self, datasource: str, acknowledged: bool) -> Lane:
         delivery = Delivery.ACK if acknowledged else Delivery.FIRE_AND_FORGET
@@ -80,10 +81,22 @@ class Door:
         if state.delivering:
             lane.queue.put_aside(line)
             return True
+        if self._processor.ending:
+            return self._submit_late(lane, line)
         if self._closed:
             lane.queue.refuse("closed")
             return False
         return lane.put(line)
+
+    def _submit_late(self, lane: Lane, line: bytes) -> bool:
+        """Take a row while exit functions run, or after them, when other threads are frozen."""
+        outlived = outlive_threads()
+        if self._closed or outlived:
+            return lane.put_late(line)
+        kept = lane.put(line)
+        if not self._closed_at_exit:
+            self._processor.settle(lanes=[lane])
+        return kept
 
     def offer(self, datasource: str, acknowledged: bool, make: Callable[..., Row], *arguments: Any) -> bool:
         """As `submit`, but a record of which no row can be made is counted as dropped, and nothing is raised."""
@@ -125,7 +138,7 @@ class Door:
         if self._share.leave(self):
             self._processor.close(seconds)
         else:
-            self.flush(seconds)
+            self._processor.part(list(self._lanes.values()), seconds)
 
     def stats(self) -> Stats:
         """Take a snapshot of the ledger of this door's routes. Doors for the same route have one ledger."""

@@ -20,7 +20,7 @@ from typing import Any
 
 import orjson
 
-__all__ = ["encode_row", "encode_value"]
+__all__ = ["encode_row", "encode_value", "plain"]
 
 MAX_DEPTH = 20
 MAX_DECIMAL_BITS = 10_000  # Python refuses to write much larger integers in decimal
@@ -60,6 +60,12 @@ def _default(value: Any) -> str:
     if isinstance(value, dt.datetime):
         return _clean_time(value)
     raise TypeError
+
+
+def plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Rebuild a row from nothing but what JSON knows, as it would be shipped."""
+    cleaned = _clean(row, MAX_DEPTH, frozenset())
+    return cleaned if isinstance(cleaned, dict) else {}
 
 
 def _encode_cleaned(row: Mapping[str, Any], max_bytes: int) -> bytes:

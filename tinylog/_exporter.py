@@ -110,6 +110,9 @@ class Exporter:
             pass
         except BufferUnavailableError as error:
             self._warn("buffer", f"the buffer takes no rows ({error}); acknowledged rows stay in memory meanwhile")
+        except BaseException:  # Ctrl-C amidst a flush
+            owner.give_back(reversed(todo))
+            raise
         owner.give_back(reversed(todo))
         return not todo
 

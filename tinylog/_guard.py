@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
+import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -9,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-__all__ = ["SPAN_MARK", "delivering", "is_chatter", "state"]
+__all__ = ["SPAN_MARK", "delivering", "forget_other_threads", "holds_logging_lock", "is_chatter", "state"]
 
 SPAN_MARK = int.from_bytes(b"tinylog", "big")
 """OpenTelemetry's current span id while this library delivers, without a trace id, so that it is none.
@@ -22,11 +24,19 @@ _OWN_PREFIX = "tinylog"
 _CLIENT_PREFIXES = ("tinylog", "urllib3", "requests", "charset_normalizer")
 
 
+# By the id that `_thread` gives now, so that it holds for greenlets too, even when gevent patches after the import.
+_delivering: set[int] = set()
+
+
 class _State(threading.local):
     """Per thread: whether it delivers, and how many records it is encoding inside one another."""
 
-    delivering = False
     depth = 0
+
+    @property
+    def delivering(self) -> bool:
+        """Whether it delivers."""
+        return _thread.get_ident() in _delivering
 
 
 state = _State()
@@ -35,13 +45,27 @@ state = _State()
 @contextmanager
 def delivering() -> Iterator[None]:
     """Mark the current thread as one that delivers."""
-    outer, state.delivering = state.delivering, True
+    me = _thread.get_ident()
+    outer = me in _delivering
+    _delivering.add(me)
     trace_again = _stop_tracing()
     try:
         yield
     finally:
         trace_again()
-        state.delivering = outer
+        if not outer:
+            _delivering.discard(me)
+
+
+def forget_other_threads() -> None:
+    """Start over in the child of a fork, where other threads will get the ids of the parent's."""
+    _delivering.intersection_update({_thread.get_ident()})
+
+
+def holds_logging_lock() -> bool:
+    """Whether this thread is inside `dictConfig` or the like, so that one that wants to log may be waiting for it."""
+    owned = getattr(getattr(logging, "_lock", None), "_is_owned", None)  # gone one day: then no harm but a longer wait
+    return bool(owned and owned())
 
 
 def _stop_tracing() -> Callable[[], Any]:

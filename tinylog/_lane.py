@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from tinylog._clock import Deadline
 from tinylog._exporter import Exporter, Shared
@@ -64,9 +64,11 @@ class Lane:
         self._reporter = Reporter(self.route, shared.clock, shared.diagnostics, shared.on_event)
         buffer = self._buffer
         self._replay = buffer and Replay(self.route, buffer, self._exporter, self.queue, self._shared.clock)
+        self._lock_type = threading.Lock
         self._export_lock = threading.Lock()
         self._interrupt = threading.Event()
-        self._stopping = False
+        self._flushers: set[object] = set()
+        self._stopping = self._retiring = False
         self._pause_until = 0.0
         self._replay_next = False
 
@@ -83,11 +85,28 @@ class Lane:
             self._start()
         return self.queue.put(line)
 
+    def put_late(self, line: bytes) -> bool:
+        """Take a row after `close`, as the process ends: to be sent by another process if it is acknowledged."""
+        if self._buffer is None:
+            self.queue.refuse("closed")
+        else:
+            self.queue.put_in_flight(line)
+            self._leave("closed")
+        return self._buffer is not None
+
+    def renew_locks(self) -> None:
+        """Start over if gevent or eventlet has patched `threading` since: its threads never let go of native locks.
+
+        To be called before the first row.
+        """
+        if self._lock_type is not threading.Lock:
+            self.reset()
+
     # -- the worker thread's side ----------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Deliver until told to stop. The body of the worker thread."""
-        while not self._stopping:
+        while not (self._stopping or (self._retiring and not _waiting(self.queue.ledger()))):
             self._shared.clock.wait(self.queue.wake, self._idle())
             self.queue.wake.clear()  # before looking, so that no signal is lost
             if not self._interrupt.is_set():
@@ -141,20 +160,32 @@ class Lane:
             True when the server has answered for every row that was queued before the call.
         """
         before = self.queue.ledger()
+        if not _waiting(before):
+            return True
         clock = self._shared.clock
-        self._interrupt.set()  # a worker that waits to try again hands over
-        try:
+        with self._handed_over():
             if not self._export_lock.acquire(timeout=max(0.0, at - clock.monotonic())):
                 return False
             try:
                 self._drain(_passed(before) + _waiting(before), Deadline(clock, at, threading.Event()))
             finally:
                 self._export_lock.release()
-        finally:
-            self._interrupt.clear()
-            self.queue.wake.set()
         after = self.queue.ledger()
         return _passed(after) >= _passed(before) + _waiting(before) and _unsent(after) == _unsent(before)
+
+    @contextlib.contextmanager
+    def _handed_over(self) -> Iterator[None]:
+        """Have the worker hand over when it waits to try again, until the last of those who flush is done."""
+        flusher = object()
+        self._flushers.add(flusher)
+        self._interrupt.set()
+        try:
+            yield
+        finally:
+            self._flushers.discard(flusher)
+            if not self._flushers:
+                self._interrupt.clear()
+                self.queue.wake.set()
 
     def _drain(self, goal: int, deadline: Deadline) -> None:
         with delivering():
@@ -172,9 +203,14 @@ class Lane:
         self._report()
         return not self._exporter.circuit.open
 
-    def close(self) -> None:
-        """Refuse rows from now on, and let the worker end."""
-        self._stopping = True
+    def close(self, *, go_on: bool = False) -> None:
+        """Refuse rows from now on, and let the worker end.
+
+        Args:
+            go_on: once it has delivered what is queued.
+        """
+        self._retiring = True
+        self._stopping = not go_on
         self.queue.close()
 
     def finish(self) -> None:

@@ -1,31 +1,32 @@
-"""The lifecycle of delivery: threads, fork, exit, flush. The only module that knows of them."""
+"""The lifecycle of delivery: when its threads start, who delivers when they do not, and how it all ends."""
 
 from __future__ import annotations
 
-import atexit
-import os
 import random
 import threading
-import weakref
 from collections.abc import Callable, Iterable
 
 from tinylog._clock import SystemClock
 from tinylog._diagnostics import Diagnostics
 from tinylog._exporter import Shared
-from tinylog._guard import state
+from tinylog._guard import holds_logging_lock, state
 from tinylog._lane import Lane
+from tinylog._lifecycle import begin, ending, notice_fork, watch
 from tinylog._pace import Pace
-from tinylog._report import Event
 from tinylog._queue import NEVER
+from tinylog._report import Event
+from tinylog._sigterm import flush_on_sigterm
 from tinylog._stats import Stats, total
 from tinylog._transport import RequestsTransport
+from tinylog._uwsgi import forks_unnoticed, threads_hint
 from tinylog.buffers import make_buffer
 from tinylog.protocols import Buffer, Clock, Delivery, Route, Transport
 from tinylog.settings import Settings
 
 __all__ = ["Processor"]
 
-_live: weakref.WeakSet[Processor] = weakref.WeakSet()
+_RETRY_INTERVAL = 5.0  # seconds until a thread is tried again when none could be started
+_LOCKED_WAIT = 1.0  # seconds that a flush may take while this thread holds the lock that a worker may need to log
 
 
 class Processor:
@@ -38,6 +39,9 @@ class Processor:
         clock: replaces the machine's clocks.
         on_event: told, on a thread of ours, what became of rows other than delivery.
         rand: replaces `random.random`, for jitter.
+
+    Attributes:
+        ending: whether exit functions run, or have run.
     """
 
     def __init__(
@@ -66,15 +70,23 @@ class Processor:
         )
         self._paces: dict[str, Pace] = {}  # a Data Source has one limit, whatever the way of delivery
         self._lanes: dict[Route, Lane] = {}
-        self._lingers = False
-        self._exit_at = NEVER
-        self._reset_locks()
-        _live.add(self)
+        self._closed = False
+        self._settled = False
+        self._start_afresh()
+        watch(self)
+        obstacle = flush_on_sigterm() if settings.http.flush_on_sigterm else None
+        if obstacle:
+            self._diagnostics.warn("sigterm", f"flush_on_sigterm has no effect: {obstacle}")
+        if ending():  # made by an exit function
+            self.at_exit(self.shutdown_timeout)
 
-    def _reset_locks(self) -> None:
+    def _start_afresh(self) -> None:
         self._lock = threading.Lock()  # of the table of lanes; no row waits for it
         self._starting = threading.Lock()
-        self._closed = False
+        self._attended: set[Route] = set()  # whose threads have been started, in this process
+        self._start_at = -NEVER
+        self._exit_at = NEVER
+        self.ending = False
 
     @property
     def shutdown_timeout(self) -> float:
@@ -105,26 +117,35 @@ class Processor:
 
         Never waits: whoever starts a thread waits for it to come up, and that thread may log before it does.
         """
-        if self._closed or not self._starting.acquire(blocking=False):
+        notice_fork()
+        if self._closed or self.now() < self._start_at or not self._starting.acquire(blocking=False):
             return
         try:
+            begin()
             for lane in list(self._lanes.values()):
-                if not lane.started:
-                    lane.started = True  # also when it fails: then `flush` and `close` deliver
-                    self._start_thread(lane)
+                if lane.route not in self._attended and self._start_thread(lane):
+                    self._attended.add(lane.route)
+                    lane.started = not forks_unnoticed()  # else each row asks again whether it is in a child
         finally:
             self._starting.release()
 
-    def _start_thread(self, lane: Lane) -> None:
+    def _start_thread(self, lane: Lane) -> bool:
+        lane.renew_locks()
         name = f"tinylog-{lane.route.datasource}-{lane.route.delivery.value}"
         # The bound method keeps this object alive as long as it has rows to deliver.
         thread = threading.Thread(target=self._run, args=(lane,), name=name, daemon=True)
         try:
             thread.start()
         except RuntimeError as error:  # the interpreter is shutting down, or the machine has no threads left
-            self._diagnostics.warn(
-                "thread", f"no thread could be started ({error}); rows are sent by flush() and close()"
-            )
+            self._start_at = self.now() + _RETRY_INTERVAL
+            if "shutdown" not in str(error):  # then exit functions deliver
+                self._diagnostics.warn("thread", f"no thread could be started ({error}); rows wait for flush or close")
+            return False
+        hint = threads_hint()
+        if hint:
+            self._diagnostics.warn("uwsgi", hint)
+            self._diagnostics.emit()
+        return True
 
     def _run(self, lane: Lane) -> None:
         lane.run()
@@ -139,100 +160,107 @@ class Processor:
         Returns:
             True when the server has answered for every row that came in before the call.
         """
+        notice_fork()
         if state.delivering:  # a callback of ours, or a signal handler amidst a flush: it would wait for itself
             return False
-        at = self._clock.monotonic() + (self.shutdown_timeout if timeout is None else timeout)
+        now = self.now()
+        at = min(now + (self.shutdown_timeout if timeout is None else timeout), self._exit_at)
+        if holds_logging_lock():  # then a worker that logs cannot hand over
+            at = min(at, now + _LOCKED_WAIT)
         # What is sent once goes first: it cannot use up the time with retries.
         chosen = self._lanes.values() if lanes is None else lanes
         lanes = sorted(chosen, key=lambda lane: lane.route.delivery is Delivery.ACK)
         done = True
         for index, lane in enumerate(lanes):
-            now = self._clock.monotonic()
+            now = self.now()
             done &= lane.drain(now + max(0.0, at - now) / (len(lanes) - index))
         self._diagnostics.emit()
         return done
 
+    def settle(self, timeout: float | None = None, lanes: Iterable[Lane] | None = None) -> None:
+        """Deliver what is queued, spill or count the rest. Rows may go on coming in.
+
+        Args:
+            timeout: seconds for delivery. Default: the setting `shutdown_timeout`.
+            lanes: the ones to settle. Default: all.
+        """
+        lanes = list(self._lanes.values() if lanes is None else lanes)
+        try:
+            self.flush(timeout, lanes)
+        finally:  # also when Ctrl-C cuts it short
+            for lane in lanes:
+                lane.finish()
+
     def close(self, timeout: float | None = None) -> None:
         """Refuse rows from now on, deliver what is queued, spill or count the rest. Idempotent.
+
+        Within `dictConfig`, which closes all handlers under the lock that a logging worker needs, what is left is the
+        workers': they deliver it after that, and end.
 
         Args:
             timeout: seconds for delivery. Default: the setting `shutdown_timeout`.
         """
+        notice_fork()
         with self._lock:
             if self._closed:
                 return
             self._closed = True
+        later = holds_logging_lock() and not self.ending
         for lane in list(self._lanes.values()):
-            lane.close()
-        self._settle(timeout)
-        self._shared.transport.close()
+            lane.close(go_on=later)
+        if later:
+            self.flush(timeout)
+        else:
+            self._end(timeout)
 
-    def _settle(self, timeout: float | None) -> None:
-        """Deliver what is queued, spill or count the rest."""
-        seconds = self.shutdown_timeout if timeout is None else timeout
-        self.flush(max(0.0, min(seconds, self._exit_at - self.now())))
-        self._finish()
+    def _end(self, timeout: float | None) -> None:
+        self._settled = True
+        try:
+            self.settle(timeout)
+        finally:
+            self._shared.transport.close()
 
-    def _finish(self) -> None:
-        """Spill or count what is still queued."""
-        for lane in list(self._lanes.values()):
-            lane.finish()
-
-    def linger(self) -> None:
-        """Take rows until the very end of the process: somebody else will close.
-
-        OpenTelemetry's providers hand over their last batch in exit functions of their own, which run after ours when
-        tinylog was imported after a provider was made, as declarative configuration does.
-        """
-        self._lingers = True
-
-    def at_exit(self, timeout: float) -> None:
-        """Close; if rows are still to come, deliver what there is, and let them and `close` have what time is left.
+    def part(self, lanes: Iterable[Lane], timeout: float) -> None:
+        """Let a door go that shares these lanes with others.
 
         Args:
+            lanes: the door's.
             timeout: seconds for delivery.
         """
-        if not self._lingers:
-            self.close(timeout)
-        elif not self._closed:
-            self._exit_at = self.now() + timeout
-            if not self.flush(timeout):
-                self._finish()
+        if self.ending:  # nobody may come after it
+            self.settle(timeout, lanes)
+        else:
+            self.flush(timeout, lanes)
+
+    def at_exit(self, timeout: float) -> None:
+        """Settle, and go on taking rows: other exit functions may log, and `logging.shutdown` has yet to come.
+
+        Args:
+            timeout: seconds for delivery, of what comes later too.
+        """
+        self.ending = True
+        self._exit_at = self.now() + timeout
+        if not self._closed:
+            self.settle(timeout)
+        elif not self._settled:
+            self._end(timeout)
 
     def stats(self) -> Stats:
         """Take a snapshot of the ledger."""
         return total(lane.queue.ledger() for lane in list(self._lanes.values()))
 
     def after_fork_in_child(self) -> None:
-        """Start over in the child: the parent sends what it had, and keeps its connections and claims."""
-        closed = self._closed
-        self._reset_locks()
+        """Start over in the child: the parent sends what it had, and keeps its connections and claims.
+
+        Takes no lock of anybody's, and imports nothing: a thread of the parent may have held any lock.
+        """
+        self._start_afresh()
+        self._settled = self._closed
+        self._diagnostics.reset()
         self._shared.transport.reset()
         if self._shared.buffer is not None:
             self._shared.buffer.reset()
         for lane in self._lanes.values():
             lane.reset()
-        if closed:
-            self.close()
-
-
-def _close_all() -> None:
-    """Close every processor, all under the longest of their deadlines."""
-    processors = list(_live)
-    began = {processor: processor.now() for processor in processors}
-    longest = max((processor.shutdown_timeout for processor in processors), default=0.0)
-    for processor in processors:
-        elapsed = processor.now() - began[processor]
-        processor.at_exit(max(0.0, min(processor.shutdown_timeout, longest - elapsed)))
-
-
-def _reset_all() -> None:
-    for processor in list(_live):
-        processor.after_fork_in_child()
-
-
-# Registered when tinylog is imported, which is early: exit functions run in reverse order, so that what the application
-# logs in its own ones is still delivered. No new thread is needed, as Python 3.12 forbids them by then.
-atexit.register(_close_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_all)
+            if self._closed:
+                lane.close()

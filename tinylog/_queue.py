@@ -88,6 +88,12 @@ class RouteQueue:
         """Take a row from a thread that is busy delivering: no lock, no signal, no effect before the next call."""
         self._aside.append(line)
 
+    def put_in_flight(self, line: bytes) -> None:
+        """Take a row that no queue will see: whoever seizes what is in flight answers for it."""
+        with self._section():
+            self._submitted, self._rows, self._bytes = self._submitted + 1, self._rows + 1, self._bytes + len(line)
+            self._fly(Batch(self.route, line, 1))
+
     def refuse(self, reason: str) -> None:
         """Count a record that is not taken."""
         with self._section():
@@ -95,13 +101,20 @@ class RouteQueue:
             self._ledger.drop(reason)
 
     def _merge(self) -> None:
-        while self._aside:
-            self.put(self._aside.popleft())
+        """Take in what was put aside; the lock is held, and nobody is inside."""
+        self._busy = True
+        try:
+            while self._aside:
+                self._append(self._aside.popleft())
+        finally:
+            self._busy = False
 
     @contextmanager
     def _section(self) -> Iterator[None]:
         """Hold the lock; what this thread logs meanwhile is put aside."""
         with self._lock:
+            if self._aside and not self._busy:  # else a flush would not know of what was put aside before it
+                self._merge()
             outer, self._busy = self._busy, True
             try:
                 yield

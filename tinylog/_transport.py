@@ -41,18 +41,24 @@ class RequestsTransport:
     def __init__(self, connection: Connection) -> None:
         self._token = connection.token
         self._url = f"{connection.host}/v0/events"
+        self._user_agent = _user_agent()
+        self._sessions: list[requests.Session] = []
         self.reset()
 
     def reset(self) -> None:
-        """Start over with a new session; the old one's sockets stay untouched for their other owner."""
+        """Start over with a new session; the old one's sockets stay untouched for their other owner.
+
+        It is kept: to give it up takes a lock of its connection pool, which a thread of the parent may have held.
+        """
         session = requests.Session()
         session.auth = _Bearer(self._token)
-        session.headers.update({"User-Agent": _user_agent(), "Content-Type": "application/x-ndjson"})
+        session.headers.update({"User-Agent": self._user_agent, "Content-Type": "application/x-ndjson"})
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=_IDLE_CONNECTIONS, max_retries=0)
         session.mount("http://", self._adapter)
         session.mount("https://", self._adapter)
         self._session = session
+        self._sessions.append(session)
 
     def close(self) -> None:
         """Close all connections."""

@@ -152,12 +152,15 @@ class HttpOptions:
         timeout: the longest to wait for a connection, and for an answer, in seconds. Default 10.
         shutdown_timeout: the longest that `close` and the end of the process wait for delivery, in seconds. Default
             5.0.
+        flush_on_sigterm: whether SIGTERM waits for delivery, of which a Python process otherwise dies at once. Default
+            no.
     """
 
     allow_http: bool = _option("allow_http", parse.boolean, default=False)
     compression: str | None = _option("compression", parse.one_of("gzip", "zstd", None), "gzip")
     timeout: float = _option("timeout", parse.seconds(), 10.0)
     shutdown_timeout: float = _option("shutdown_timeout", parse.seconds(zero=True), 5.0)
+    flush_on_sigterm: bool = _option("flush_on_sigterm", parse.boolean, default=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +200,7 @@ class Options(TypedDict, total=False):
     backoff_base: float
     backoff_cap: float
     shutdown_timeout: float
+    flush_on_sigterm: bool
     spill: str | os.PathLike[str] | bool | None
     spill_max_bytes: int | str
     spill_max_files: int

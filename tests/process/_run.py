@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import subprocess
 import sys
 import textwrap
 
 from tests.conftest import TOKEN
 
+ROOT = pathlib.Path(__file__).parent.parent.parent
+DEADLINE = 60.0  # seconds; a program that needs it hangs
+
 PREAMBLE = """
-import logging, os, sys, threading
+import logging, os, sys, threading, time
 import tinylog
 
 handler = tinylog.TinybirdHandler("logs", {options})
@@ -20,23 +24,61 @@ log.setLevel("DEBUG")
 """
 
 
-def start(server, spill, body, **options):
-    """Start a program: the preamble, then `body`."""
-    written = ", ".join(f"{name}={value!r}" for name, value in options.items())
-    program = PREAMBLE.format(options=written) + textwrap.dedent(body)
-    env = {**os.environ, "TINYBIRD_TOKEN": TOKEN, "TINYBIRD_URL": server.url, "TINYLOG_SPILL": str(spill)}
+def environment(server, spill, **more):
+    """The environment of a program that sends to `server`."""
+    ours = {"TINYBIRD_TOKEN": TOKEN, "TINYBIRD_URL": server.url, "TINYLOG_SPILL": str(spill)}
+    return {**os.environ, "PYTHONPATH": str(ROOT), **ours, **more}
+
+
+def launch(command, env, **more):
+    """Start a program."""
     return subprocess.Popen(
-        [sys.executable, "-c", program],
+        [str(part) for part in command],
         env=env,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        **more,
     )
+
+
+def finish(process):
+    """Wait for the end of a program; gives status, stdout, stderr."""
+    try:
+        stdout, stderr = process.communicate(timeout=DEADLINE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return process.returncode, stdout, stderr
+
+
+def start(server, spill, body, *, before="", env=None, **options):
+    """Start a program: `before`, the preamble, then `body`."""
+    written = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    program = textwrap.dedent(before) + PREAMBLE.format(options=written) + textwrap.dedent(body)
+    return launch([sys.executable, "-c", program], environment(server, spill, **(env or {})))
 
 
 def run(server, spill, body, **options):
     """Run a program to its end; gives status, stdout, stderr."""
     with start(server, spill, body, **options) as process:
-        stdout, stderr = process.communicate(timeout=60)
-        return process.returncode, stdout, stderr
+        return finish(process)
+
+
+def run_file(server, spill, folder, source, **env):
+    """Run a program that has to be a file, since its children import it."""
+    path = folder / "program.py"
+    path.write_text(textwrap.dedent(source))
+    with launch([sys.executable, path], environment(server, spill, **env)) as process:
+        return finish(process)
+
+
+def messages(server):
+    """What has arrived, sorted."""
+    return sorted(row["message"] for row in server.rows)
+
+
+def spilled(spill):
+    """What is in the files of a spill directory."""
+    return b"".join(path.read_bytes() for path in sorted(spill.glob("*.ndjson")))

@@ -7,16 +7,7 @@ import threading
 import pytest
 
 from tests._server import error
-from tests.process._run import run
-
-
-@pytest.fixture
-def spill(tmp_path):
-    return tmp_path / "spill"
-
-
-def spilled(spill):
-    return b"".join(path.read_bytes() for path in sorted(spill.glob("*.ndjson")))
+from tests.process._run import run, spilled
 
 
 ENDINGS = {
@@ -79,21 +70,3 @@ def test_a_server_that_is_down_at_the_end(server, spill):
     assert run(server, spill, body)[0] == 0
     assert {row["message"] for row in server.rows} == {"hello", "kept"}
     assert spilled(spill) == b""
-
-
-def test_the_child_of_a_fork_sends_its_own_rows_and_not_its_parents(server, spill):
-    """A web worker that forks neither goes silent nor sends its parent's rows again (pitfalls 10, 12)."""
-    body = """
-    log.info("parent before")
-    log.error("critical before")
-    child = os.fork()
-    log.info("in %s", "child" if child == 0 else "parent")
-    if child:
-        os.waitpid(child, 0)
-    print(handler.flush(), handler.stats().submitted)
-    """
-    status, stdout, stderr = run(server, spill, body, flush_interval=30)
-    assert status == 0, stderr
-    assert sorted(stdout.splitlines()) == ["True 1", "True 3"]
-    messages = sorted(row["message"] for row in server.rows)
-    assert messages == ["critical before", "in child", "in parent", "parent before"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zlib
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -13,12 +14,13 @@ __all__ = ["Segment"]
 
 _SPILLED, _JOURNAL = "ndjson", "journal"
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
+_STAMPED = re.compile(r"\d{8}T\d{6}\.\d{6}Z", re.ASCII)
 _PARTS = {_SPILLED: 6, _JOURNAL: 4}
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Segment:
-    """What the name of a file says. Segments sort by time.
+    """What the name of a file says. Names sort by time.
 
     `<stamp>~<datasource>~<delivery>~<rows>~<checksum>~<unique>.ndjson` is a spilled batch,
     `<stamp>~<datasource>~<delivery>~<unique>.journal` the journal of a process that lives, or died.
@@ -59,7 +61,7 @@ class Segment:
         """Read a file's name; None when it is not one of ours."""
         stem, _, ending = name.rpartition(".")
         parts = stem.split("~")
-        if len(parts) != _PARTS.get(ending) or name.startswith(".") or not _is_stamp(parts[0]):
+        if len(parts) != _PARTS.get(ending) or name.startswith(".") or not _STAMPED.fullmatch(parts[0]):
             return None
         stamp, datasource, delivery, *rest = parts
         if ending == _JOURNAL:
@@ -87,11 +89,3 @@ class Segment:
     def written_at(self) -> float:
         """Seconds since the epoch."""
         return datetime.strptime(self.stamp, _STAMP).replace(tzinfo=timezone.utc).timestamp()
-
-
-def _is_stamp(text: str) -> bool:
-    try:
-        datetime.strptime(text, _STAMP).replace(tzinfo=timezone.utc)
-    except ValueError:
-        return False
-    return True

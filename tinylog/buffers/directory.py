@@ -134,7 +134,7 @@ class DirectoryBuffer:
     def claim(self, route: Route) -> _FileClaim | None:
         """Lock the oldest file of a route that no other process is sending, or writing as its journal."""
         with self._lock, as_unavailable():
-            for segment in self.segments():
+            for segment in _segments(self._folder):
                 claim = self._try_claim(segment) if segment.is_for(route) else None
                 if claim is not None:
                     return claim
@@ -145,14 +145,10 @@ class DirectoryBuffer:
         """How many damaged files and torn lines this process has set aside."""
         return self._damaged
 
-    def segments(self) -> list[Segment]:
-        """List what waits to be sent again, and the journals of living processes, oldest first."""
-        return sorted(_segments(self._folder))
-
     def entries(self) -> list[Entry]:
         """List everything that is kept, dead letters too, oldest first."""
         folders = (self._folder, self._folder / _DEAD)
-        return [_entry(folder, segment) for folder in folders for segment in sorted(_segments(folder))]
+        return [_entry(folder, segment) for folder in folders for segment in _segments(folder)]
 
     def _write(self, folder: Path, batch: Batch) -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -220,7 +216,7 @@ class DirectoryBuffer:
         if not folder.is_dir():
             return 0
         self._sweep(folder)
-        files = [(segment, _size(folder / segment.name)) for segment in sorted(_segments(folder))]
+        files = [(segment, _size(folder / segment.name)) for segment in _segments(folder)]
         total, count, rows = sum(size for _, size in files), len(files), 0
         oldest = self._clock.time() - self._policy.max_age
         for segment, length in files:
@@ -243,9 +239,10 @@ class DirectoryBuffer:
 
 
 def _segments(folder: Path) -> Iterator[Segment]:
+    """Find what is ours, oldest first. Names are read one by one: there may be thousands, and the first often does."""
     with contextlib.suppress(FileNotFoundError):
-        for path in folder.iterdir():
-            segment = Segment.parse(path.name)
+        for name in sorted(os.listdir(folder)):  # noqa: PTH208 - names are all that is needed
+            segment = Segment.parse(name)
             if segment is not None:
                 yield segment
 

@@ -1,0 +1,84 @@
+"""What the three exporters have in common."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from tinylog._door import Door, checked_name
+from tinylog._layout import resource_of
+from tinylog._stats import Stats
+from tinylog.errors import ConfigurationError
+from tinylog.otel._rows import Origins
+from tinylog.protocols import Buffer, Clock, Transport
+from tinylog.settings import Options, Settings, resolve
+
+__all__ = ["OtelDoor", "settings_of"]
+
+
+def settings_of(options: Options) -> Settings:
+    """Make settings; `OTEL_TINYBIRD_TOKEN` and `OTEL_TINYBIRD_API_HOST` come before tinylog's own variables.
+
+    Raises:
+        ConfigurationError: names the setting, the value and the remedy.
+    """
+    if options.get("layout") not in (None, "otel"):
+        raise ConfigurationError(f"layout: an exporter's rows are always 'otel', got {options.get('layout')!r}")
+    return resolve(options, token_variables=("OTEL_TINYBIRD_TOKEN",), host_variables=("OTEL_TINYBIRD_API_HOST",))
+
+
+class OtelDoor:
+    """A door with OpenTelemetry's units: milliseconds.
+
+    Args:
+        settings: all settings.
+        names: Data Sources by signal, as given; a missing one comes from `OTEL_TINYBIRD_<SIGNAL>_DATASOURCE`, else it
+            is the template's.
+        open_now: the ways of delivery, acknowledged or not, that are opened before they get a row.
+        transport: replaces the HTTP transport.
+        buffer: replaces the spill directory.
+        clock: replaces the machine's clocks.
+
+    Attributes:
+        names: Data Sources by signal.
+        origins: the fields for resource and scope.
+        row_budget: bytes that one part of a row may take.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        names: Mapping[str, str | None],
+        open_now: tuple[bool, ...],
+        *,
+        transport: Transport | None,
+        buffer: Buffer | None,
+        clock: Clock | None,
+    ) -> None:
+        self.names = {signal: _name(signal, given) for signal, given in names.items()}
+        self.origins = Origins(resource_of(settings.door.static_fields))
+        self.row_budget = settings.door.max_row_bytes // 4
+        routes = [(name, acknowledged) for name in self.names.values() for acknowledged in open_now]
+        self._door = Door(settings, routes, transport=transport, buffer=buffer, clock=clock)
+        self.offer = self._door.offer
+
+    def flush(self, timeout_millis: float | None) -> bool:
+        """Deliver what is queued; tell whether Tinybird has answered for every row."""
+        return self._door.flush(None if timeout_millis is None else max(0.0, timeout_millis / 1000))
+
+    def close(self, timeout_millis: float | None) -> None:
+        """Deliver what is queued and refuse later rows."""
+        self._door.close(None if timeout_millis is None else timeout_millis / 1000)
+
+    def stats(self) -> Stats:
+        """Take a snapshot of the ledger."""
+        return self._door.stats()
+
+    def __repr__(self) -> str:
+        return ", ".join(self.names.values())
+
+
+def _name(signal: str, given: Any) -> str:
+    variable = f"OTEL_TINYBIRD_{signal.upper()}_DATASOURCE"
+    return checked_name(given if given is not None else os.environ.get(variable) or f"otel_{signal}")

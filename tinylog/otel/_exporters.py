@@ -1,0 +1,193 @@
+"""The exporters of logs and spans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.trace import StatusCode
+
+from tinylog._guard import is_chatter
+from tinylog._layout import DELIVERY_KEY, ack_threshold, is_critical, severity_number
+from tinylog._stats import Stats
+from tinylog.otel._compat import (
+    LogRecordExporter,
+    LogRecordExportResult,
+    made_while_delivering,
+    resource_of,
+    scope_of,
+)
+from tinylog.otel._door import OtelDoor, settings_of
+from tinylog.otel._rows import log_row, severity_of, span_row
+from tinylog.protocols import Buffer, Clock, Transport
+from tinylog.settings import Options
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["TinybirdLogExporter", "TinybirdSpanExporter"]
+
+_BOTH = (True, False)
+
+
+def _severity(level: float) -> float:
+    """Turn a threshold among levels into one among severities, as OpenTelemetry's `LoggingHandler` turns levels."""
+    if not 0 < level < float("inf"):
+        return level
+    return severity_number(level) + min(level % 10, 3)
+
+
+class TinybirdLogExporter(LogRecordExporter):
+    """Exports log records to a Data Source such as `otel_logs` of Tinybird's OpenTelemetry template.
+
+    `export` only puts rows into a bounded queue, so that it never waits, whatever processor is in front of it. Records
+    of severity ERROR or above (setting `ack_level`) are acknowledged; one record can override by an attribute
+    `tinylog_delivery`, which is not shipped.
+
+    The SDK's batch processor does not hand its own `force_flush` on to exporters: call that of the exporter to know
+    that rows have arrived.
+
+    Args:
+        datasource: the Data Source's name. Default: `OTEL_TINYBIRD_LOGS_DATASOURCE`, else `otel_logs`.
+        transport: replaces the HTTP transport.
+        buffer: replaces the spill directory.
+        clock: replaces the machine's clocks.
+        options: the settings, as of `tinylog.TinybirdHandler`; see `tinylog.settings`. Static fields are resource
+            attributes for resources that lack them.
+
+    Raises:
+        ConfigurationError: names the setting, the value and the remedy.
+    """
+
+    def __init__(
+        self,
+        datasource: str | None = None,
+        *,
+        transport: Transport | None = None,
+        buffer: Buffer | None = None,
+        clock: Clock | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        settings = settings_of(options)
+        self._ack_severity = _severity(ack_threshold(settings.door))
+        self._door = OtelDoor(settings, {"logs": datasource}, _BOTH, transport=transport, buffer=buffer, clock=clock)
+
+    def export(self, batch: Sequence[Any]) -> LogRecordExportResult:
+        """Queue the records of a batch.
+
+        Returns:
+            FAILURE when one of them was refused, since the queue was full or the exporter shut down.
+        """
+        kept = [self._export(item) for item in batch]
+        return LogRecordExportResult.SUCCESS if all(kept) else LogRecordExportResult.FAILURE
+
+    def _export(self, item: Any) -> bool:
+        record, scope = item.log_record, scope_of(item)
+        if is_chatter((scope and scope.name) or "", while_delivering=made_while_delivering(record)):
+            return True
+        override = (record.attributes or {}).get(DELIVERY_KEY)
+        critical = is_critical(severity_of(record), self._ack_severity, override)
+        origin = self._door.origins.fields(resource_of(item), scope)
+        return self._door.offer(self._door.names["logs"], critical, log_row, record, origin, critical)
+
+    def force_flush(self, timeout_millis: float = 30_000) -> bool:
+        """Deliver what is queued, on the calling thread.
+
+        Args:
+            timeout_millis: the longest that it may take, in milliseconds.
+
+        Returns:
+            True when Tinybird has answered for every record that was exported before the call.
+        """
+        return self._door.flush(timeout_millis)
+
+    def shutdown(self, timeout_millis: float | None = None) -> None:
+        """Deliver what is queued, spill or count the rest, refuse later records. Idempotent.
+
+        Args:
+            timeout_millis: the longest that delivery may take, in milliseconds. Default, and the most: the setting
+                `shutdown_timeout`.
+        """
+        self._door.close(timeout_millis)
+
+    def stats(self) -> Stats:
+        """Take a snapshot of the ledger."""
+        return self._door.stats()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._door!r}>"
+
+
+class TinybirdSpanExporter(SpanExporter):
+    """Exports spans to a Data Source such as `otel_traces` of Tinybird's OpenTelemetry template.
+
+    As `TinybirdLogExporter`; acknowledged are spans with an error status.
+
+    Args:
+        datasource: the Data Source's name. Default: `OTEL_TINYBIRD_TRACES_DATASOURCE`, else `otel_traces`.
+        transport: replaces the HTTP transport.
+        buffer: replaces the spill directory.
+        clock: replaces the machine's clocks.
+        options: the settings, as of `tinylog.TinybirdHandler`; see `tinylog.settings`.
+
+    Raises:
+        ConfigurationError: names the setting, the value and the remedy.
+    """
+
+    def __init__(
+        self,
+        datasource: str | None = None,
+        *,
+        transport: Transport | None = None,
+        buffer: Buffer | None = None,
+        clock: Clock | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        settings = settings_of(options)
+        self._delivery = settings.door.delivery
+        self._door = OtelDoor(settings, {"traces": datasource}, _BOTH, transport=transport, buffer=buffer, clock=clock)
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Queue spans.
+
+        Returns:
+            FAILURE when one of them was refused, since the queue was full or the exporter shut down.
+        """
+        kept = [self._export(span) for span in spans]
+        return SpanExportResult.SUCCESS if all(kept) else SpanExportResult.FAILURE
+
+    def _export(self, span: ReadableSpan) -> bool:
+        failed = span.status.status_code is StatusCode.ERROR
+        threshold = {"auto": 1, "ack": 0}.get(self._delivery, float("inf"))
+        critical = is_critical(int(failed), threshold, (span.attributes or {}).get(DELIVERY_KEY))
+        origin = self._door.origins.fields(span.resource, span.instrumentation_scope)
+        return self._door.offer(self._door.names["traces"], critical, span_row, span, origin, self._door.row_budget)
+
+    def force_flush(self, timeout_millis: float = 30_000) -> bool:
+        """Deliver what is queued, on the calling thread.
+
+        Args:
+            timeout_millis: the longest that it may take, in milliseconds.
+
+        Returns:
+            True when Tinybird has answered for every span that was exported before the call.
+        """
+        return self._door.flush(timeout_millis)
+
+    def shutdown(self, timeout_millis: float | None = None) -> None:
+        """Deliver what is queued, spill or count the rest, refuse later spans. Idempotent.
+
+        Args:
+            timeout_millis: the longest that delivery may take, in milliseconds. Default, and the most: the setting
+                `shutdown_timeout`.
+        """
+        self._door.close(timeout_millis)
+
+    def stats(self) -> Stats:
+        """Take a snapshot of the ledger."""
+        return self._door.stats()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._door!r}>"
