@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from tests.conftest import TOKEN
-from tinylog.settings import _CONNECTION, option_fields
+from tinylog._resolve import _CONNECTION, option_fields
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -58,7 +58,7 @@ def shown(value):
 
 def test_the_defaults_in_the_table_are_true():
     """Whoever plans memory by the table plans by what the code does."""
-    in_words = {"static_fields", "spill", "ack_level", *_CONNECTION}
+    in_words = {"redact", "static_fields", "spill", "ack_level", *_CONNECTION}
     table = {name: default for name, default in settings_table().items() if name not in in_words}
     assert {name: default.strip("`").removesuffix(".0") for name, default in table.items()} == {
         name: shown(option_fields()[name].default) for name in table

@@ -9,17 +9,17 @@ import pytest
 from tinylog._diagnostics import Diagnostics
 from tinylog._exporter import Shared
 from tinylog._lane import Lane
+from tinylog._resolve import resolve
 from tinylog._stats import total
 from tinylog.buffers import DirectoryBuffer
 from tinylog.protocols import Delivery, Failure, Response, Route
-from tinylog.settings import resolve
 from tinylog.testing import FakeClock, ScriptedTransport, decode
 
 
 class Rig:
     """A lane that goes forward only when told to."""
 
-    def __init__(self, tmp_path, *script, delivery=Delivery.ACK, rand=lambda: 1.0, **options):
+    def __init__(self, tmp_path, *script, delivery=Delivery.ACK, rand=lambda: 1.0, on_event=None, **options):
         self.clock = FakeClock()
         self.transport = ScriptedTransport(*script)
         self.folder = tmp_path / "spill"
@@ -29,7 +29,9 @@ class Rig:
         self.diagnostics = Diagnostics(self.clock)
         spilling = settings.spill.place is not None
         buffer = DirectoryBuffer(self.folder, settings.spill, self.clock, self.diagnostics) if spilling else None
-        shared = Shared(self.transport, buffer, settings.http, settings.retry, self.clock, rand, self.diagnostics)
+        shared = Shared(
+            self.transport, buffer, settings.http, settings.retry, self.clock, rand, self.diagnostics, on_event
+        )
         self.lane = Lane(Route("logs", delivery), settings, shared, start=lambda: None)
 
     def put(self, *rows):

@@ -13,7 +13,20 @@ import tinylog
 ROOT = pathlib.Path(tinylog.__file__).parent
 LAYERS = [
     {"errors", "protocols", "_parse"},
-    {"_sources", "settings", "_encode", "_attributes", "_context", "_layout", "_event", "_outcome", "_backoff"}
+    {
+        "_sources",
+        "settings",
+        "_resolve",
+        "_redact",
+        "_controls",
+        "_encode",
+        "_attributes",
+        "_context",
+        "_layout",
+        "_event",
+        "_outcome",
+        "_backoff",
+    }
     | {
         "_circuit",
         "_stats",

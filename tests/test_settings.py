@@ -11,7 +11,8 @@ import pytest
 
 from tests.conftest import TOKEN
 from tinylog import ConfigurationError, TinybirdHandler
-from tinylog.settings import _CONNECTION, Options, option_fields, resolve
+from tinylog._resolve import _CONNECTION, option_fields, resolve
+from tinylog.settings import Options
 
 
 def settings(environ=None, **options):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tinylog._report import Event
 from tinylog._stats import Replayed, Stats
 from tinylog.errors import BufferUnavailableError, ConfigurationError, MissingExtraError, TinylogError
 from tinylog.handler import TinybirdHandler
@@ -9,6 +10,7 @@ from tinylog.handler import TinybirdHandler
 __all__ = [
     "BufferUnavailableError",
     "ConfigurationError",
+    "Event",
     "MissingExtraError",
     "Replayed",
     "Stats",

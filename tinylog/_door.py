@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import functools
+import random
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
 from tinylog import _parse as parse
+from tinylog._clock import SystemClock
+from tinylog._context import span_ids
+from tinylog._controls import Controls
 from tinylog._encode import encode_row
 from tinylog._guard import state
 from tinylog._lane import Lane
 from tinylog._lifecycle import outlive_threads
-from tinylog._registry import acquire
+from tinylog._redact import redactor
+from tinylog._registry import Parts, acquire
 from tinylog._stats import Stats, total
 from tinylog.errors import ConfigurationError
-from tinylog.protocols import Buffer, Clock, Delivery, Route, Transport
+from tinylog.protocols import Delivery, Route
 from tinylog.settings import Settings
 
 __all__ = ["Door", "checked_name"]
@@ -21,18 +27,19 @@ __all__ = ["Door", "checked_name"]
 _MAX_NESTING = 4  # records made while another is being encoded, by a `__repr__` that logs for example
 
 Row = dict[str, Any]
+Summarise = Callable[[Mapping[str, int], bool], Row]
+_NO_PARTS = Parts()
 
 
 class Door:
     """Takes records for one or more Data Sources.
 
     Args:
-        settings: all settings; `settings.door` is the door's own, the others are its processor's.
+        settings: all settings; `door` and `controls` are the door's own, the others are its processor's.
         routes: Data Source and whether rows are acknowledged. Rows that an earlier process spilled for these are
             replayed from the first row on; other routes open when they get one.
-        transport: replaces the HTTP transport.
-        buffer: replaces the spill directory.
-        clock: replaces the machine's clocks.
+        parts: what replaces parts of the processor.
+        summarise: makes a row of lost rows by reason and, for an acknowledged one, an id; None for no such rows.
         closed_at_exit: whether somebody closes this door as the process ends. Else each row is delivered as it comes
             once exit functions run.
     """
@@ -42,15 +49,18 @@ class Door:
         settings: Settings,
         routes: Iterable[tuple[str, bool]],
         *,
-        transport: Transport | None = None,
-        buffer: Buffer | None = None,
-        clock: Clock | None = None,
+        parts: Parts = _NO_PARTS,
+        summarise: Summarise | None = None,
         closed_at_exit: bool = True,
     ) -> None:
         self._closed_at_exit = closed_at_exit
         self._max_row_bytes = settings.door.max_row_bytes
         self._closed = False
-        self._share = acquire(self, settings, transport, buffer, clock)
+        self._summarise = summarise
+        self._redact = redactor(settings.controls.redact) if settings.controls.redact else None
+        self._controls = Controls(settings.controls, parts.clock or SystemClock(), random.random)
+        self.selective = self._controls.active
+        self._share = acquire(self, settings, parts)
         self._processor = self._share.processor
         self._lanes: dict[tuple[str, bool], Lane] = {}
         for datasource, acknowledged in routes:
@@ -58,7 +68,34 @@ class Door:
 
     def _open(self, datasource: str, acknowledged: bool) -> Lane:
         delivery = Delivery.ACK if acknowledged else Delivery.FIRE_AND_FORGET
-        return self._lanes.setdefault((datasource, acknowledged), self._processor.lane(Route(datasource, delivery)))
+        lane = self._processor.lane(Route(datasource, delivery))
+        if self._summarise is not None:
+            lane.summary = functools.partial(self._summary, self._summarise, acknowledged)
+        return self._lanes.setdefault((datasource, acknowledged), lane)
+
+    def _summary(self, summarise: Summarise, acknowledged: bool, lost: Mapping[str, int]) -> bytes:
+        return encode_row(summarise(lost, acknowledged), self._max_row_bytes)
+
+    def holds_back(self, datasource: str, logger: str, key: Hashable, make: Callable[[], Row]) -> bool:
+        """Tell whether the source controls hold a record back, and count it. Ask only if `selective`.
+
+        Args:
+            datasource: where it was to go.
+            logger: its logger's name.
+            key: equal for records that repeat each other.
+            make: makes its row.
+        """
+        self._tell_repeats(everything=False)
+        span = span_ids()
+        repeated = functools.partial(self.offer, datasource, False)
+        reason = self._controls.refuse(logger, key, span and span[0], make, repeated)
+        if reason is not None:
+            self._open(datasource, acknowledged=False).queue.refuse(reason)
+        return reason is not None
+
+    def _tell_repeats(self, *, everything: bool) -> None:
+        for repeats in self._controls.finished(everything=everything):
+            repeats.ship(repeats.row)
 
     def submit(self, datasource: str, acknowledged: bool, make: Callable[..., Row], *arguments: Any) -> bool:
         """Make a row, encode it and put it into its queue; tell whether it was kept.
@@ -75,7 +112,8 @@ class Door:
             if state.depth > _MAX_NESTING:
                 lane.queue.refuse("recursion")
                 return False
-            line = encode_row(make(*arguments), self._max_row_bytes)
+            row = make(*arguments)
+            line = encode_row(self._redact(row) if self._redact else row, self._max_row_bytes)
         finally:
             state.depth -= 1
         if state.delivering:
@@ -119,6 +157,7 @@ class Door:
         Returns:
             True when Tinybird has answered for every row that came in before the call.
         """
+        self._tell_repeats(everything=True)
         return self._processor.flush(timeout, list(self._lanes.values()))
 
     def close(self, timeout: float | None = None) -> None:
@@ -132,6 +171,7 @@ class Door:
         """
         if self._closed:
             return
+        self._tell_repeats(everything=True)
         self._closed = True
         longest = self._processor.shutdown_timeout
         seconds = longest if timeout is None else max(0.0, min(timeout, longest))

@@ -18,7 +18,7 @@ from tinylog._pace import Pace
 from tinylog._queue import NEVER, RouteQueue
 from tinylog._replay import Replay
 from tinylog._report import Reporter
-from tinylog._stats import Ledger, Tally
+from tinylog._stats import HELD_BACK, Ledger, Tally
 from tinylog.errors import BufferUnavailableError
 from tinylog.protocols import Delivery, Route
 from tinylog.settings import Settings
@@ -111,6 +111,7 @@ class Lane:
             self.queue.wake.clear()  # before looking, so that no signal is lost
             if not self._interrupt.is_set():
                 self.run_once()
+        self._report()
 
     def run_once(self) -> None:
         """Deliver one batch if one is due, and send one spilled batch again if it is time for that."""
@@ -160,17 +161,17 @@ class Lane:
             True when the server has answered for every row that was queued before the call.
         """
         before = self.queue.ledger()
-        if not _waiting(before):
-            return True
         clock = self._shared.clock
-        with self._handed_over():
-            if not self._export_lock.acquire(timeout=max(0.0, at - clock.monotonic())):
-                return False
-            try:
-                self._drain(_passed(before) + _waiting(before), Deadline(clock, at, threading.Event()))
-            finally:
-                self._export_lock.release()
+        if _waiting(before):
+            with self._handed_over():
+                if not self._export_lock.acquire(timeout=max(0.0, at - clock.monotonic())):
+                    return False
+                try:
+                    self._drain(_passed(before) + _waiting(before), Deadline(clock, at, threading.Event()))
+                finally:
+                    self._export_lock.release()
         after = self.queue.ledger()
+        self._report()
         return _passed(after) >= _passed(before) + _waiting(before) and _unsent(after) == _unsent(before)
 
     @contextlib.contextmanager
@@ -244,4 +245,5 @@ def _waiting(ledger: Ledger) -> int:
 
 
 def _unsent(ledger: Ledger) -> int:
-    return ledger.columns["spilled"] + ledger.columns["dead_lettered"] + sum(ledger.dropped.values())
+    dropped = sum(rows for reason, rows in ledger.dropped.items() if reason not in HELD_BACK)
+    return ledger.columns["spilled"] + ledger.columns["dead_lettered"] + dropped

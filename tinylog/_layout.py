@@ -104,6 +104,22 @@ def make_layout(name: str, static_fields: Mapping[str, Any]) -> Layout:
     return _flat({field: value for field, value in static_fields.items() if value is not None})
 
 
+def summary_record(lost: Mapping[str, int]) -> logging.LogRecord:
+    """Make the record that shows the hole in the table: how many records were lost since the last one, and why."""
+    reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in sorted(lost.items()))
+    return logging.makeLogRecord(
+        {
+            "name": "tinylog.summary",
+            "levelno": logging.WARNING,
+            "levelname": "WARNING",
+            "msg": "%s records were lost: %s",
+            "args": (f"{sum(lost.values()):,}", reasons),
+            "lost": sum(lost.values()),
+            "lost_by_reason": dict(lost),
+        }
+    )
+
+
 def message_of(record: logging.LogRecord) -> tuple[str, str | None]:
     """Format the message; when that fails, give the raw message with its arguments and say why."""
     try:

@@ -1,8 +1,8 @@
 """What befalls the process: it forks, and it ends, in one way or another. The hooks into the interpreter are here.
 
-- **Fork.** One hook, in the child: every processor starts over with new locks, since any of the old ones may have been
-  held by a thread that the child does not have. Nothing is done before the fork or in the parent: waiting for locks
-  there could wait for a request, and whatever the child inherits is replaced in any case.
+- **Fork.** In the child every processor starts over with new locks, since any of the old ones may have been held by a
+  thread that the child does not have. No lock is taken before the fork: that could wait for a request, and whatever
+  the child inherits is replaced in any case.
 - **End.** One exit function, in which all processors share one deadline. Registered when tinylog is imported, which is
   early: exit functions run in reverse order, so that what the application logs in its own ones is still delivered. No
   thread is started, as Python 3.12 forbids it by then.
@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 import threading
@@ -44,6 +45,9 @@ class Living(Protocol):
     def at_exit(self, timeout: float) -> None:
         """Settle for good: the interpreter is about to end."""
 
+    def close(self) -> None:
+        """Refuse rows, and let the threads end."""
+
     def after_fork_in_child(self) -> None:
         """Start over."""
 
@@ -56,6 +60,8 @@ class _Process:
         self.begun = 0  # the process in which rows have been taken
         self.ending = False
         self.alone = False  # all other threads are frozen
+        self.forking_thread = 0  # of the parent, as the kernel numbers it
+        self.off_thread = False  # whether this process is the fork of a thread other than the main one
         self.watched: set[str] = set()
         self.noticing = threading.Lock()
 
@@ -103,6 +109,14 @@ def _all_under_one_deadline(act: Callable[[Living, float], None]) -> None:
         raise interrupt
 
 
+def _end_with_main_thread() -> None:
+    """Close everything when the thread returns that was forked off: then the process ends with its last thread."""
+    threading.main_thread().join()
+    _at_exit()
+    for processor in list(_live):
+        processor.close()
+
+
 def outlive_threads() -> bool:
     """Tell whether all other threads are frozen for ever, perhaps with locks of ours held; then replace the locks.
 
@@ -127,13 +141,19 @@ def notice_fork() -> None:
                 _start_over()
 
 
+def _before_fork() -> None:
+    _process.forking_thread = threading.get_native_id()
+
+
 def _after_fork_in_child() -> None:
     _process.noticing = threading.Lock()
+    # Linux numbers the main thread as the process; what is gained by this is not worth more trouble elsewhere.
+    _process.off_thread = sys.platform == "linux" and _process.forking_thread != _process.pid
     _start_over()
 
 
 def _start_over() -> None:
-    _process.ending = False
+    _process.ending = _process.alone = False
     forget_other_threads()
     for processor in list(_live):
         processor.after_fork_in_child()
@@ -145,6 +165,9 @@ def begin() -> None:
     if _process.begun == _process.pid:
         return
     _process.begun = _process.pid
+    if _process.off_thread:
+        with contextlib.suppress(RuntimeError):
+            threading.Thread(target=_end_with_main_thread, name="tinylog-end", daemon=True).start()
     for library in _FORKING_LIBRARIES:
         util, process = sys.modules.get(f"{library}.util"), sys.modules.get(f"{library}.process")
         if hasattr(util, "register_after_fork") and hasattr(process, "current_process"):
@@ -172,4 +195,4 @@ def _watch_library(library: str, util: Any, process: Any) -> None:
 
 atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)

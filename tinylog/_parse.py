@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-__all__ = ["boolean", "byte_size", "field_map", "level", "name_of", "one_of", "seconds", "whole_number"]
+__all__ = ["boolean", "byte_size", "field_map", "level", "name_of", "one_of", "seconds", "share", "whole_number"]
 
 T = TypeVar("T")
 Parser = Callable[[Any], T]
@@ -63,6 +63,17 @@ def seconds(*, zero: bool = False) -> Parser[float]:
         return number
 
     return parse
+
+
+def share(value: Any) -> float:
+    """Accept a number from 0 to 1."""
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise ValueError("expected a number from 0 to 1")
+    return number
 
 
 def one_of(*choices: str | None) -> Parser[str | None]:

@@ -37,7 +37,7 @@ class Processor:
         transport: replaces the HTTP transport.
         buffer: replaces the buffer that the settings name.
         clock: replaces the machine's clocks.
-        on_event: told, on a thread of ours, what became of rows other than delivery.
+        on_event: told what becomes of rows other than delivery, by the worker, `flush` or `close`.
         rand: replaces `random.random`, for jitter.
 
     Attributes:

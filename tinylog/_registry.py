@@ -6,13 +6,35 @@ import dataclasses
 import os
 import threading
 import weakref
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 
 from tinylog._processor import Processor
+from tinylog._report import Event
 from tinylog.protocols import Buffer, Clock, Transport
 from tinylog.settings import Settings
 
-__all__ = ["Share", "acquire"]
+__all__ = ["Parts", "Share", "acquire"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a door brings, in place of what its settings would make.
+
+    Attributes:
+        transport: replaces the HTTP transport.
+        buffer: replaces the spill directory.
+        clock: replaces the machine's clocks.
+        on_event: is told what becomes of rows other than delivery, by a thread of tinylog's, `flush` or `close`.
+    """
+
+    transport: Transport | None = None
+    buffer: Buffer | None = None
+    clock: Clock | None = None
+    on_event: Callable[[Event], None] | None = None
+
+
+_OWN = frozenset({"door", "controls"})  # settings of a door
 
 
 class Share:
@@ -47,26 +69,27 @@ _shares: weakref.WeakValueDictionary[Hashable, Share] = weakref.WeakValueDiction
 _lock = threading.RLock()
 
 
-def acquire(
-    door: object,
-    settings: Settings,
-    transport: Transport | None,
-    buffer: Buffer | None,
-    clock: Clock | None,
-) -> Share:
+def acquire(door: object, settings: Settings, parts: Parts) -> Share:
     """Give the door a share in a processor: an open one with the same settings, else a new one.
 
     How records become rows is a door's own affair and does not count. Replaced parts count by identity.
     """
-    shared = (getattr(settings, item.name) for item in dataclasses.fields(settings) if item.name != "door")
-    key = (*shared, id(transport), id(buffer), id(clock))  # the processor keeps them alive, so that ids stay theirs
+    shared = (getattr(settings, item.name) for item in dataclasses.fields(settings) if item.name not in _OWN)
+    # The processor keeps the parts alive, so that their ids stay theirs.
+    key = (*shared, *(id(getattr(parts, item.name)) for item in dataclasses.fields(parts)))
     with _lock:
         share = _shares.get(key)
         if share is None or share.processor.closed:
-            share = Share(key, Processor(settings, transport=transport, buffer=buffer, clock=clock))
+            share = Share(key, _processor(settings, parts))
             _shares[key] = share
         share.join(door)
         return share
+
+
+def _processor(settings: Settings, parts: Parts) -> Processor:
+    return Processor(
+        settings, transport=parts.transport, buffer=parts.buffer, clock=parts.clock, on_event=parts.on_event
+    )
 
 
 def _after_fork_in_child() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tinylog._diagnostics import Diagnostics
-from tinylog._stats import Ledger
+from tinylog._stats import HELD_BACK, Ledger
 from tinylog.protocols import Clock, Route
 
 __all__ = ["Event", "Reporter"]
@@ -16,6 +17,7 @@ _SUMMARY_INTERVAL = 60.0  # seconds between summary rows
 _AT_THE_DOOR = frozenset(
     {"queue_full", "closed", "shutdown", "recursion", "error"}
 )  # reasons that nobody else warns of
+_NO_HOLE = HELD_BACK | {"closed"}  # reasons that are the application's own doing
 _TOLD = ("quarantined", "dead_lettered", "spilled")
 
 
@@ -60,9 +62,18 @@ class Reporter:
         self._summarised: Counter[str] = Counter()
         self._sent_at_loss = 0
         self._quiet_until = 0.0
+        self._telling = threading.Lock()
 
     def report(self, ledger: Ledger) -> None:
-        """Tell what is new."""
+        """Tell what is new. When another thread is telling, that is left for the next time."""
+        if self._telling.acquire(blocking=False):
+            try:
+                self._tell(ledger)
+            finally:
+                self._telling.release()
+        self._diagnostics.emit()
+
+    def _tell(self, ledger: Ledger) -> None:
         for event in self._events(ledger):
             if event.reason in _AT_THE_DOOR:
                 name = event.datasource
@@ -74,7 +85,6 @@ class Reporter:
                 except Exception as error:
                     self._diagnostics.warn("on_event", f"on_event raised {error!r}")
         self._seen = ledger
-        self._diagnostics.emit()
 
     def hole(self, ledger: Ledger, *, working: bool) -> Mapping[str, int] | None:
         """Find the losses that a summary row has to tell of, now that delivery works again.
@@ -86,7 +96,8 @@ class Reporter:
         Returns:
             Lost rows by reason since the last summary; None when there is nothing to tell, or it is too early.
         """
-        lost = ledger.dropped - self._summarised
+        lost = Counter({reason: rows for reason, rows in ledger.dropped.items() if reason not in _NO_HOLE})
+        lost -= self._summarised
         sent = ledger.columns["delivered"] + ledger.columns["accepted"]
         now = self._clock.monotonic()
         if not lost or not working or now < self._quiet_until:
@@ -94,7 +105,7 @@ class Reporter:
             return None
         if sent == self._sent_at_loss:  # nothing has arrived since
             return None
-        self._summarised = ledger.dropped.copy()
+        self._summarised += lost
         self._quiet_until = now + _SUMMARY_INTERVAL
         return dict(lost)
 

@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-__all__ = ["Ledger", "Replayed", "Stats", "Tally"]
+__all__ = ["HELD_BACK", "Ledger", "Replayed", "Stats", "Tally"]
+
+HELD_BACK = frozenset({"sampled_out", "folded", "rate_limited"})
+"""Reasons of rows that were dropped because the application wants it so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,9 @@ class Stats:
 
     @property
     def lost(self) -> int:
-        """Rows that are neither in Tinybird nor on their way nor kept to be sent later."""
-        return sum(self.dropped.values()) + self.dead_lettered
+        """Rows that are neither in Tinybird nor on their way nor kept, although nobody wanted it so."""
+        dropped = sum(rows for reason, rows in self.dropped.items() if reason not in HELD_BACK)
+        return dropped + self.dead_lettered
 
 
 _COLUMNS = (

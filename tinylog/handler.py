@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import copy
+import functools
 import logging
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from tinylog._context import new_id
 from tinylog._door import Door, checked_name
 from tinylog._guard import is_chatter
-from tinylog._layout import DELIVERY_KEY, ack_threshold, is_critical, make_layout, message_of
+from tinylog._layout import DELIVERY_KEY, ack_threshold, is_critical, make_layout, message_of, summary_record
+from tinylog._registry import Parts
+from tinylog._report import Event
+from tinylog._resolve import resolve
 from tinylog._stats import Stats
 from tinylog.protocols import Buffer, Clock, Transport
-from tinylog.settings import Options, resolve
+from tinylog.settings import Options
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -24,10 +29,8 @@ class TinybirdHandler(logging.Handler):
     """Ships records to a Tinybird Data Source from a background thread.
 
     A logging call only encodes the record and puts it into a bounded queue: it does no I/O, waits for nothing, and
-    never
-    raises. Records at `ack_level` or above are acknowledged (`wait=true`, retried, spilled to disk, replayed), the
-    others are
-    fire-and-forget.
+    never raises. Records at `ack_level` or above are acknowledged (`wait=true`, retried, spilled to disk, replayed),
+    the others are fire-and-forget.
 
     Args:
         datasource: the Data Source's name.
@@ -35,6 +38,7 @@ class TinybirdHandler(logging.Handler):
         transport: replaces the HTTP transport.
         buffer: replaces the spill directory.
         clock: replaces the machine's clocks.
+        on_event: is told what becomes of rows other than delivery, by a thread of tinylog's, `flush` or `close`.
         options: the settings, all of them plain values; see `tinylog.settings` or the table in README.md.
 
     Raises:
@@ -49,6 +53,7 @@ class TinybirdHandler(logging.Handler):
         transport: Transport | None = None,
         buffer: Buffer | None = None,
         clock: Clock | None = None,
+        on_event: Callable[[Event], None] | None = None,
         **options: Unpack[Options],
     ) -> None:
         settings = resolve(options)
@@ -56,7 +61,8 @@ class TinybirdHandler(logging.Handler):
         self._ack_level = ack_threshold(settings.door)
         self._datasource = checked_name(datasource)
         routes = [(self._datasource, True), (self._datasource, False)]
-        self._door = Door(settings, routes, transport=transport, buffer=buffer, clock=clock)
+        parts = Parts(transport, buffer, clock, on_event)
+        self._door = Door(settings, routes, parts=parts, summarise=self._summary)
         super().__init__(level)  # last, since from then on logging knows the handler, and flushes it at exit
 
     def handle(self, record: logging.LogRecord) -> bool:
@@ -77,9 +83,21 @@ class TinybirdHandler(logging.Handler):
         """Encode and enqueue. Never raises into the application: trouble goes to `handleError`, as logging does it."""
         try:
             critical = is_critical(record.levelno, self._ack_level, record.__dict__.get(DELIVERY_KEY))
+            if self._door.selective and not critical and self._is_held_back(record):
+                return
             self._door.submit(self._datasource, critical, self._row, record, critical)
         except Exception:
             self.handleError(record)
+
+    def _is_held_back(self, record: logging.LogRecord) -> bool:
+        template = record.msg if isinstance(record.msg, str) else type(record.msg).__qualname__
+        key = (record.name, record.levelno, template)
+        make = functools.partial(self._row, record, critical=False)
+        return self._door.holds_back(self._datasource, record.name, key, make)
+
+    def _summary(self, lost: Mapping[str, int], critical: bool) -> dict[str, Any]:
+        record = summary_record(lost)
+        return self._layout(record, record.getMessage(), new_id() if critical else None)
 
     def _row(self, record: logging.LogRecord, critical: bool) -> dict[str, Any]:
         message, trouble = (self._formatted(record), None) if self.formatter else message_of(record)
@@ -97,13 +115,11 @@ class TinybirdHandler(logging.Handler):
 
         Args:
             timeout: seconds. Default: the setting `shutdown_timeout`. Always bounded, since
-                `logging.config.dictConfig` holds
-                logging's own lock while it flushes.
+                `logging.config.dictConfig` holds logging's own lock while it flushes.
 
         Returns:
             True when Tinybird has answered for every record logged before the call; False when the time was over, or
-            rows
-            were spilled, dead-lettered or dropped on the way.
+            rows were spilled, dead-lettered or dropped on the way.
         """
         return self._door.flush(timeout)
 

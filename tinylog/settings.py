@@ -1,22 +1,19 @@
 """Every setting: its name, default, check and meaning, in one place.
 
-A setting comes from the keyword argument, else from its `TINYLOG_*` variable, else from its default. The token and
-the host have more sources (see `_sources`). Each group is handed only to the part that needs it.
+Each group is handed only to the part that needs it. Where values come from: `_resolve`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict
 
 from tinylog import _parse as parse
-from tinylog._sources import Connection, connection
-from tinylog.errors import ConfigurationError
+from tinylog._redact import PATTERNS, Redactor
+from tinylog._sources import Connection
 
 __all__ = [
     "BatchLimits",
@@ -25,12 +22,11 @@ __all__ = [
     "QueueLimits",
     "RetryPolicy",
     "Settings",
+    "SourceControls",
     "SpillPolicy",
-    "resolve",
 ]
 
 MiB = 1024**2
-G = TypeVar("G")
 
 
 def _option(name: str, parser: Callable[[Any], Any], default: Any) -> Any:
@@ -142,6 +138,34 @@ class DoorOptions:
     max_row_bytes: int = _option("max_row_bytes", parse.byte_size(1024), MiB)
 
 
+def _redactions(value: Any) -> tuple[str | Redactor, ...]:
+    chosen = [word.strip() for word in value.split(",")] if isinstance(value, str) else value
+    chosen = [chosen] if callable(chosen) else chosen
+    if isinstance(chosen, (list, tuple)) and all(callable(one) or one in PATTERNS for one in chosen):
+        return tuple(chosen)
+    raise ValueError(f"expected names among {', '.join(map(repr, PATTERNS))}, or functions from a row to a row")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceControls:
+    """What is held back or masked before it is queued. All off; critical records are exempt from all but `redact`.
+
+    Attributes:
+        rate_limit: records a second for each logger; 0 (default) for no limit. Bursts of one second are let through.
+        fold_repeats: seconds in which a record that repeats another (same logger, level and message template) is
+            counted only; 0 (default) for never.
+        sample_rate: the share of traces whose records are kept, by trace id as `TraceIdRatioBased`, from 0 to 1
+            (default). Records outside of a trace are kept by chance.
+        redact: names of patterns (`authorization`, `token`, `email`, `card`), functions from a row to a row, or both.
+            Default none.
+    """
+
+    rate_limit: float = _option("rate_limit", parse.seconds(zero=True), 0.0)
+    fold_repeats: float = _option("fold_repeats", parse.seconds(zero=True), 0.0)
+    sample_rate: float = _option("sample_rate", parse.share, 1.0)
+    redact: tuple[str | Redactor, ...] = _option("redact", _redactions, ())
+
+
 @dataclass(frozen=True, slots=True)
 class HttpOptions:
     """How requests are made.
@@ -174,6 +198,7 @@ class Settings:
     retry: RetryPolicy
     spill: SpillPolicy
     door: DoorOptions
+    controls: SourceControls
 
 
 class Options(TypedDict, total=False):
@@ -207,94 +232,7 @@ class Options(TypedDict, total=False):
     spill_max_age: float
     journal: bool
     journal_sync: str
-
-
-_GROUPS: tuple[type[Any], ...] = (
-    HttpOptions,
-    QueueLimits,
-    BatchLimits,
-    RetryPolicy,
-    SpillPolicy,
-    DoorOptions,
-)
-_CONNECTION = ("token", "host")
-
-
-def option_fields() -> dict[str, dataclasses.Field[Any]]:
-    """Every setting of the groups by its public name."""
-    return {item.metadata["name"]: item for group in _GROUPS for item in dataclasses.fields(group)}
-
-
-def resolve(
-    options: Mapping[str, Any],
-    environ: Mapping[str, str] | None = None,
-    *,
-    token_variables: tuple[str, ...] = (),
-    host_variables: tuple[str, ...] = (),
-) -> Settings:
-    """Make settings from keyword arguments, the environment and `.tinyb`.
-
-    Args:
-        options: keyword arguments as a user gave them. None means "not given", but for `compression`.
-        environ: the environment. Default: the process's.
-        token_variables: names that are looked up for the token before `TINYBIRD_TOKEN`.
-        host_variables: names that are looked up for the host before `TINYBIRD_URL`.
-
-    Raises:
-        ConfigurationError: names the setting, the value and the remedy.
-    """
-    environ = os.environ if environ is None else environ
-    _refuse_unknown(options)
-    http, queue, batch, retry, spill, door = (_group(group, options, environ) for group in _GROUPS)
-    _check_sizes(door.max_row_bytes, batch.max_bytes, queue.max_bytes)
-    if spill.journal and spill.place is None:
-        raise ConfigurationError("journal: it is kept in the spill directory, which is switched off; set spill")
-    where = {name: options.get(name) for name in _CONNECTION}
-    server = connection(
-        where,
-        environ,
-        allow_http=http.allow_http,
-        token_variables=token_variables,
-        host_variables=host_variables,
-    )
-    return Settings(server, http, queue, batch, retry, spill, door)
-
-
-def _group(group: type[G], options: Mapping[str, Any], environ: Mapping[str, str]) -> G:
-    values = {}
-    for item in dataclasses.fields(group):  # type: ignore[arg-type]
-        name, parser = item.metadata["name"], item.metadata["parser"]
-        variable = f"TINYLOG_{name.upper()}"
-        if options.get(name) is not None or (name == "compression" and name in options):
-            values[item.name] = _checked(name, parser, options[name])
-        elif environ.get(variable):
-            values[item.name] = _checked(f"{name} (from {variable})", parser, environ[variable])
-    return group(**values)
-
-
-def _checked(name: str, parser: Callable[[Any], Any], value: Any) -> Any:
-    try:
-        return parser(value)
-    except ValueError as error:
-        raise ConfigurationError(f"{name}: {error}, got {value!r}") from None
-
-
-def _refuse_unknown(options: Mapping[str, Any]) -> None:
-    known = [*option_fields(), *_CONNECTION]
-    for name in options:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"the settings are: {', '.join(sorted(known))}"
-            raise ConfigurationError(f"unknown setting {name!r}: {hint}")
-
-
-def _check_sizes(row: int, batch: int, queue: int) -> None:
-    """A row must fit into a batch, and a batch into the queue, or nothing could ever be sent."""
-    if row > batch:
-        raise ConfigurationError(
-            f"max_row_bytes ({row}) is above max_batch_bytes ({batch}): lower the first or raise the second"
-        )
-    if batch > queue:
-        raise ConfigurationError(
-            f"max_batch_bytes ({batch}) is above max_queue_bytes ({queue}): lower the first or raise the second"
-        )
+    rate_limit: float
+    fold_repeats: float
+    sample_rate: float
+    redact: Sequence[str | Redactor] | str

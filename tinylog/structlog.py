@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from tinylog import _parse as parse
@@ -11,11 +12,14 @@ from tinylog._context import new_id
 from tinylog._door import Door, checked_name
 from tinylog._event import Event, read_level, read_name
 from tinylog._guard import is_chatter
-from tinylog._layout import DELIVERY_KEY, ack_threshold, is_critical, make_layout
+from tinylog._layout import DELIVERY_KEY, ack_threshold, is_critical, make_layout, summary_record
+from tinylog._registry import Parts
+from tinylog._report import Event as TinylogEvent
+from tinylog._resolve import resolve
 from tinylog._stats import Stats
 from tinylog.errors import ConfigurationError, MissingExtraError
 from tinylog.protocols import Buffer, Clock, Transport
-from tinylog.settings import Options, resolve
+from tinylog.settings import Options
 
 try:
     import structlog
@@ -48,6 +52,7 @@ class TinybirdProcessor:
         transport: replaces the HTTP transport.
         buffer: replaces the spill directory.
         clock: replaces the machine's clocks.
+        on_event: is told what becomes of rows other than delivery, by a thread of tinylog's, `flush` or `close`.
         options: the settings, as of `TinybirdHandler`; see `tinylog.settings`.
 
     Raises:
@@ -63,6 +68,7 @@ class TinybirdProcessor:
         transport: Transport | None = None,
         buffer: Buffer | None = None,
         clock: Clock | None = None,
+        on_event: Callable[[TinylogEvent], None] | None = None,
         **options: Unpack[Options],
     ) -> None:
         settings = resolve(options)
@@ -72,7 +78,8 @@ class TinybirdProcessor:
         self._ack_level = ack_threshold(settings.door)
         self._datasource = checked_name(datasource)
         routes = [(self._datasource, True), (self._datasource, False)]
-        self._door = Door(settings, routes, transport=transport, buffer=buffer, clock=clock, closed_at_exit=False)
+        parts = Parts(transport, buffer, clock, on_event)
+        self._door = Door(settings, routes, parts=parts, summarise=self._summary, closed_at_exit=False)
 
     def __call__(self, logger: Any, method_name: str, event_dict: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """Ship the event dict; structlog calls this.
@@ -96,7 +103,19 @@ class TinybirdProcessor:
         if level[1] < self._level or (name is not None and is_chatter(name)):
             return
         critical = is_critical(level[1], self._ack_level, event_dict.get(DELIVERY_KEY))
+        if self._door.selective and not critical and self._is_held_back(event_dict, name, level):
+            return
         self._door.offer(self._datasource, critical, self._row, event_dict, name, level, critical)
+
+    def _is_held_back(self, event_dict: Mapping[str, Any], name: str | None, level: tuple[str, int]) -> bool:
+        make = functools.partial(self._row, dict(event_dict), name, level, critical=False)
+        event = event_dict.get("event")
+        key = (name, level[1], event if isinstance(event, str) else type(event).__qualname__)
+        return self._door.holds_back(self._datasource, name or "", key, make)
+
+    def _summary(self, lost: Mapping[str, int], critical: bool) -> dict[str, Any]:
+        record = summary_record(lost)
+        return self._layout(record, record.getMessage(), new_id() if critical else None)
 
     def _row(
         self, event_dict: Mapping[str, Any], name: str | None, level: tuple[str, int], critical: bool

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 
 import pytest
 
 from tests._server import error
-from tests.process._run import run, spilled
-
+from tests.process._run import finish, messages, run, spilled, start
 
 ENDINGS = {
     "end of the program": ("pass", 0),
@@ -70,3 +70,144 @@ def test_a_server_that_is_down_at_the_end(server, spill):
     assert run(server, spill, body)[0] == 0
     assert {row["message"] for row in server.rows} == {"hello", "kept"}
     assert spilled(spill) == b""
+
+
+def test_exit_functions_that_run_after_ours(server, spill):
+    """What is logged by exit functions older than tinylog's import, even than logging's, is not lost in silence (8)."""
+    before = """
+    import atexit, sys
+    def say(when):
+        log.info("plain %s", when)
+        log.error("critical %s", when)
+        if structlog_too:
+            processor(None, "info", {"event": f"structlog {when}"})
+        stats = handler.stats()
+        print(when, stats.submitted == stats.accounted, stats.spilled, dict(stats.dropped), flush=True)
+    assert "logging" not in sys.modules
+    atexit.register(say, "after logging.shutdown")
+    import logging
+    atexit.register(say, "before logging.shutdown")
+    """
+    body = """
+    from tinylog.structlog import TinybirdProcessor
+    processor, structlog_too = TinybirdProcessor("logs"), True
+    log.info("plain")
+    """
+    status, stdout, stderr = run(server, spill, body, before=before)
+    assert status == 0, stderr
+    assert stdout == "before logging.shutdown True 0 {}\nafter logging.shutdown True 1 {'closed': 1}\n"
+    assert messages(server) == [
+        "critical before logging.shutdown",
+        "plain",
+        "plain before logging.shutdown",
+        "structlog after logging.shutdown",
+        "structlog before logging.shutdown",
+    ]
+    assert b'"critical after logging.shutdown"' in spilled(spill)
+    assert stderr == "Data Source 'logs': lost 1 rows (closed)\n"
+
+
+def test_a_destructor_that_logs_as_modules_are_torn_down(server, spill):
+    """A `__del__` that logs at the very end, beside frozen threads, neither hangs nor prints tracebacks (2, 16)."""
+    body = """
+    class Last:
+        def __del__(self):
+            log.info("plain")
+            log.error("critical")
+    log.last = Last()
+    def forever():
+        while True:
+            log.info("busy")
+    for _ in range(2):
+        threading.Thread(target=forever, daemon=True).start()
+    sys.modules["keep"] = last = Last()  # until modules go
+    """
+    status, _, stderr = run(server, spill, body, max_queue_rows=10, max_batch_rows=10)
+    assert status == 0, stderr
+    assert "Traceback" not in stderr
+    assert "Error" not in stderr
+    assert b'"critical"' in spilled(spill) or "critical" in messages(server)
+
+
+def test_the_first_row_at_the_end(server, spill):
+    """A program that logs nothing until its exit functions run, when no thread can start any more, is heard (5, 6)."""
+    body = 'import atexit; atexit.register(lambda: (log.info("plain"), log.error("critical")))'
+    status, _, stderr = run(server, spill, body)
+    assert (status, stderr) == (0, "")
+    assert messages(server) == ["critical", "plain"]
+
+
+def test_threads_that_cannot_start(server, spill):
+    """On a machine that is out of threads rows wait for a flush, and threads are tried again later (6)."""
+    body = """
+    start = threading.Thread.start
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+    threading.Thread.start = refuse
+    log.info("first")
+    print(handler.flush(), len(threading.enumerate()))
+    threading.Thread.start = start
+    handler._door._processor._start_at = 0.0  # "later"
+    log.info("second")
+    print(len(threading.enumerate()))
+    """
+    status, stdout, stderr = run(server, spill, body)
+    assert (status, stdout) == (0, "True 1\n3\n"), stderr
+    assert stderr == "no thread could be started (can't start new thread); rows wait for flush or close\n"
+    assert messages(server) == ["first", "second"]
+
+
+def test_ctrl_c_during_the_end(server, spill):
+    """Whoever loses patience with a server that hangs, and presses Ctrl-C, keeps the critical rows on disk (9)."""
+    release = threading.Event()
+    server.answer = lambda received: release.wait(60) and None
+    body = """
+    log.info("plain")
+    log.error("critical")
+    """
+    with start(server, spill, body, shutdown_timeout=50, flush_interval=30) as process:
+        server.wait_for(lambda it: it.requests)
+        process.send_signal(signal.SIGINT)
+        finish(process)  # within its deadline
+    release.set()
+    assert b'"critical"' in spilled(spill)
+
+
+def test_ctrl_c(server, spill):
+    """A program that dies of KeyboardInterrupt has its rows delivered (8)."""
+    body = """
+    log.info("plain")
+    log.error("critical")
+    print("ready", flush=True)
+    threading.Event().wait()
+    """
+    with start(server, spill, body, flush_interval=30) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        status, _, stderr = finish(process)
+    assert status == -signal.SIGINT
+    assert "KeyboardInterrupt" in stderr
+    assert messages(server) == ["critical", "plain"]
+
+
+def test_the_end_takes_no_longer_than_promised_for_all_handlers_together(server, spill):
+    """Five handlers before a dead server cost one `shutdown_timeout`, not five, though logging flushes each again (9)."""
+    release = threading.Event()
+    server.answer = lambda received: release.wait(60) and None
+    body = """
+    for number in range(5):
+        log.addHandler(tinylog.TinybirdHandler(f"logs{number}", shutdown_timeout=1.0, flush_interval=0.01 + number))
+    log.info("plain")
+    log.error("critical")
+    import atexit
+    began = time.monotonic()
+    """
+    before = """
+    import atexit
+    atexit.register(lambda: print(time.monotonic() - began < 4, flush=True))
+    import time
+    """
+    status, stdout, stderr = run(server, spill, body, before=before, shutdown_timeout=1.0)
+    release.set()
+    assert (status, stdout) == (0, "True\n"), stderr
+    assert spilled(spill).count(b'"critical"') == 6

@@ -9,9 +9,10 @@ import click
 
 from tinylog._clock import SystemClock
 from tinylog._diagnostics import Diagnostics
+from tinylog._resolve import resolve
 from tinylog.buffers import DirectoryBuffer, make_buffer
 from tinylog.errors import ConfigurationError
-from tinylog.settings import Settings, resolve
+from tinylog.settings import Settings
 
 __all__ = ["directory", "from_option", "open_buffer"]
 

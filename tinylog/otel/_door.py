@@ -8,11 +8,12 @@ from typing import Any
 
 from tinylog._door import Door, checked_name
 from tinylog._layout import resource_of
+from tinylog._registry import Parts
+from tinylog._resolve import resolve
 from tinylog._stats import Stats
 from tinylog.errors import ConfigurationError
 from tinylog.otel._rows import Origins
-from tinylog.protocols import Buffer, Clock, Transport
-from tinylog.settings import Options, Settings, resolve
+from tinylog.settings import Options, Settings
 
 __all__ = ["OtelDoor", "settings_of"]
 
@@ -36,9 +37,7 @@ class OtelDoor:
         names: Data Sources by signal, as given; a missing one comes from `OTEL_TINYBIRD_<SIGNAL>_DATASOURCE`, else it
             is the template's.
         open_now: the ways of delivery, acknowledged or not, that are opened before they get a row.
-        transport: replaces the HTTP transport.
-        buffer: replaces the spill directory.
-        clock: replaces the machine's clocks.
+        parts: what replaces parts of the processor.
 
     Attributes:
         names: Data Sources by signal.
@@ -51,16 +50,13 @@ class OtelDoor:
         settings: Settings,
         names: Mapping[str, str | None],
         open_now: tuple[bool, ...],
-        *,
-        transport: Transport | None,
-        buffer: Buffer | None,
-        clock: Clock | None,
+        parts: Parts,
     ) -> None:
         self.names = {signal: _name(signal, given) for signal, given in names.items()}
         self.origins = Origins(resource_of(settings.door.static_fields))
         self.row_budget = settings.door.max_row_bytes // 4
         routes = [(name, acknowledged) for name in self.names.values() for acknowledged in open_now]
-        self._door = Door(settings, routes, transport=transport, buffer=buffer, clock=clock)
+        self._door = Door(settings, routes, parts=parts)
         self.offer = self._door.offer
 
     def flush(self, timeout_millis: float | None) -> bool:

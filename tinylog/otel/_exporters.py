@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -11,6 +11,8 @@ from opentelemetry.trace import StatusCode
 
 from tinylog._guard import is_chatter
 from tinylog._layout import DELIVERY_KEY, ack_threshold, is_critical, severity_number
+from tinylog._registry import Parts
+from tinylog._report import Event
 from tinylog._stats import Stats
 from tinylog.otel._compat import (
     LogRecordExporter,
@@ -54,6 +56,7 @@ class TinybirdLogExporter(LogRecordExporter):
         transport: replaces the HTTP transport.
         buffer: replaces the spill directory.
         clock: replaces the machine's clocks.
+        on_event: is told what becomes of rows other than delivery, by a thread of tinylog's, `flush` or `close`.
         options: the settings, as of `tinylog.TinybirdHandler`; see `tinylog.settings`. Static fields are resource
             attributes for resources that lack them.
 
@@ -68,11 +71,12 @@ class TinybirdLogExporter(LogRecordExporter):
         transport: Transport | None = None,
         buffer: Buffer | None = None,
         clock: Clock | None = None,
+        on_event: Callable[[Event], None] | None = None,
         **options: Unpack[Options],
     ) -> None:
         settings = settings_of(options)
         self._ack_severity = _severity(ack_threshold(settings.door))
-        self._door = OtelDoor(settings, {"logs": datasource}, _BOTH, transport=transport, buffer=buffer, clock=clock)
+        self._door = OtelDoor(settings, {"logs": datasource}, _BOTH, Parts(transport, buffer, clock, on_event))
 
     def export(self, batch: Sequence[Any]) -> LogRecordExportResult:
         """Queue the records of a batch.
@@ -130,6 +134,7 @@ class TinybirdSpanExporter(SpanExporter):
         transport: replaces the HTTP transport.
         buffer: replaces the spill directory.
         clock: replaces the machine's clocks.
+        on_event: is told what becomes of rows other than delivery, by a thread of tinylog's, `flush` or `close`.
         options: the settings, as of `tinylog.TinybirdHandler`; see `tinylog.settings`.
 
     Raises:
@@ -143,11 +148,12 @@ class TinybirdSpanExporter(SpanExporter):
         transport: Transport | None = None,
         buffer: Buffer | None = None,
         clock: Clock | None = None,
+        on_event: Callable[[Event], None] | None = None,
         **options: Unpack[Options],
     ) -> None:
         settings = settings_of(options)
         self._delivery = settings.door.delivery
-        self._door = OtelDoor(settings, {"traces": datasource}, _BOTH, transport=transport, buffer=buffer, clock=clock)
+        self._door = OtelDoor(settings, {"traces": datasource}, _BOTH, Parts(transport, buffer, clock, on_event))
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Queue spans.

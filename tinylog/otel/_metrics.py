@@ -23,6 +23,8 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.metrics.view import Aggregation
 
 from tinylog._attributes import attribute_map
+from tinylog._registry import Parts
+from tinylog._report import Event
 from tinylog._stats import Stats
 from tinylog.otel._door import OtelDoor, settings_of
 from tinylog.otel._rows import Row, span_id_of, time_of, trace_id_of
@@ -52,6 +54,7 @@ class TinybirdMetricExporter(MetricExporter):
         transport: replaces the HTTP transport.
         buffer: replaces the spill directory.
         clock: replaces the machine's clocks.
+        on_event: is told what becomes of rows other than delivery, by a thread of tinylog's, `flush` or `close`.
         options: the settings, as of `tinylog.TinybirdHandler`; see `tinylog.settings`.
 
     Raises:
@@ -70,6 +73,7 @@ class TinybirdMetricExporter(MetricExporter):
         transport: Transport | None = None,
         buffer: Buffer | None = None,
         clock: Clock | None = None,
+        on_event: Callable[[Event], None] | None = None,
         **options: Unpack[Options],
     ) -> None:
         super().__init__(preferred_temporality, preferred_aggregation)
@@ -83,7 +87,7 @@ class TinybirdMetricExporter(MetricExporter):
         }
         # Only spilled rows need their route before the first new row, and most programs lack some kinds of metrics.
         open_now = (True,) if self._acknowledged else ()
-        self._door = OtelDoor(settings, names, open_now, transport=transport, buffer=buffer, clock=clock)
+        self._door = OtelDoor(settings, names, open_now, Parts(transport, buffer, clock, on_event))
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
         """Queue all data points, each a row. It does not wait, so that neither of the other arguments matters.
