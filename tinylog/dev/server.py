@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -10,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -19,12 +20,15 @@ import uvicorn
 
 from tinylog.dev._app import create_app
 from tinylog.dev._engine import LocalTinybird
+from tinylog.dev._faults import Fault
+from tinylog.dev._faulty import Faults, FaultyProtocol
 from tinylog.dev._folder import TABLES, default_folder, lock_folder, stored_token, write_private
 from tinylog.errors import ConfigurationError
 
 HOST = "127.0.0.1"  # never another: the API has one token and no TLS
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _GRACE = 1  # seconds that open requests get when the server stops
+_SEEDS = 2**32
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class DevSettings:
         token: The token to accept; ``None`` for the folder's own.
         ready_file: Gets ``{"url", "token", "pid"}`` as JSON once requests are served.
         auto_columns: New fields of later rows become columns of Data Sources with a guessed schema.
+        faults: Trouble that requests to the Events API meet.
+        seed: Makes the trouble repeatable; a random one by default.
     """
 
     port: int = 7181
@@ -46,6 +52,8 @@ class DevSettings:
     token: str | None = None
     ready_file: Path | None = None
     auto_columns: bool = True
+    faults: tuple[Fault, ...] = ()
+    seed: int = field(default_factory=lambda: secrets.randbelow(_SEEDS))
 
 
 def serve(settings: DevSettings, say: Callable[[str], None]) -> NoReturn:
@@ -66,7 +74,7 @@ def serve(settings: DevSettings, say: Callable[[str], None]) -> NoReturn:
         tinybird = LocalTinybird(folder / TABLES, auto_columns=settings.auto_columns)
         try:
             on_ready = partial(_announce, settings, folder, listener, token, say)
-            _Server(tinybird, token, on_ready).run(sockets=[listener])
+            _Server(tinybird, _config(settings, tinybird, token), on_ready).run(sockets=[listener])
         finally:
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_IGN)  # rows are being written: not again
@@ -74,19 +82,28 @@ def serve(settings: DevSettings, say: Callable[[str], None]) -> NoReturn:
     sys.exit(0)
 
 
+def _config(settings: DevSettings, tinybird: LocalTinybird, token: str) -> uvicorn.Config:
+    faults = Faults(settings.faults, settings.seed) if settings.faults else None
+    return uvicorn.Config(
+        create_app(
+            tinybird,
+            token,
+            middleware=[faults.middleware()] if faults else (),
+            routes=[faults.route()] if faults else (),
+        ),
+        http=FaultyProtocol if faults else "auto",
+        log_level="warning",
+        access_log=False,  # the URL may hold a token
+        lifespan="off",
+        timeout_graceful_shutdown=_GRACE,
+    )
+
+
 class _Server(uvicorn.Server):
     """uvicorn, telling when it serves, and not waiting for long queries when it stops."""
 
-    def __init__(self, tinybird: LocalTinybird, token: str, on_ready: Callable[[], None]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                create_app(tinybird, token),
-                log_level="warning",
-                access_log=False,  # the URL may hold a token
-                lifespan="off",
-                timeout_graceful_shutdown=_GRACE,
-            )
-        )
+    def __init__(self, tinybird: LocalTinybird, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
         self._tinybird = tinybird
         self._on_ready = on_ready
 
@@ -140,6 +157,9 @@ def _announce(
     say(f"data ({kept}): {folder}\n")
     say(f"export TINYBIRD_URL={url}")
     say(f"export TINYBIRD_TOKEN={token}\n")
+    if settings.faults:
+        specs = " ".join(fault.spec for fault in settings.faults)
+        say(f"faults (--seed {settings.seed} to repeat, counts at {url}/v0/_faults): {specs}\n")
     if settings.ready_file:
         ready = {"url": url, "token": token, "pid": os.getpid()}
         write_private(settings.ready_file, json.dumps(ready))
