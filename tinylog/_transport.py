@@ -17,7 +17,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 from tinylog._sources import Connection, Token
 from tinylog.protocols import Delivery, Failure, Request, Response
 
-__all__ = ["RequestsTransport"]
+__all__ = ["RequestsTransport", "user_agent"]
 
 _MAX_ANSWER = 64 * 1024
 _IDLE_CONNECTIONS = 8  # one for each route that sends at the same time; more are opened and closed as needed
@@ -41,7 +41,7 @@ class RequestsTransport:
     def __init__(self, connection: Connection) -> None:
         self._token = connection.token
         self._url = f"{connection.host}/v0/events"
-        self._user_agent = _user_agent()
+        self._user_agent = user_agent(f"requests/{requests.__version__}")
         self._sessions: list[requests.Session] = []
         self.reset()
 
@@ -130,8 +130,9 @@ def _words(error: BaseException) -> str:
     return f"{type(cause).__name__}: {cause}"[:300]
 
 
-def _user_agent() -> str:
+def user_agent(client: str) -> str:
+    """Introduce ourselves, and the HTTP client in use."""
     try:
-        return f"tinylog/{version('tinylog-tinybird')} requests/{requests.__version__}"
+        return f"tinylog/{version('tinylog-tinybird')} {client}"
     except PackageNotFoundError:
         return "tinylog"

@@ -27,8 +27,7 @@ def default_directory(host: str) -> Path:
     """Choose the folder for rows of one host: rows for a server under test must never be replayed into another.
 
     It lies in the user's state directory (https://specifications.freedesktop.org/basedir-spec/), else, for users
-    without a
-    home, below the directory for temporary files.
+    without a home, below the directory for temporary files.
     """
     state = os.environ.get("XDG_STATE_HOME")
     home = Path(state) if state else Path("~/.local/state").expanduser()

@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from tinylog.protocols import Batch, Route
+from tinylog.protocols import Batch, Delivery, Route
 
 __all__ = ["Segment"]
 
@@ -81,6 +81,11 @@ class Segment:
         if self.is_journal:
             return f"{head}~{self.unique}.{_JOURNAL}"
         return f"{head}~{self.rows}~{self.checksum}~{self.unique}.{_SPILLED}"
+
+    @property
+    def route(self) -> Route:
+        """Where its rows go."""
+        return Route(self.datasource, Delivery(self.delivery))
 
     def is_for(self, route: Route) -> bool:
         """Tell whether its rows go that way."""

@@ -9,8 +9,7 @@ Invariants:
 - A file is deleted only once the server has answered for all its rows, or to stay within the bounds, and that is
   counted.
 - What does not match its checksum is moved to `corrupt/`, what the server will never take to `dead/`, beside a `.txt`
-  with the
-  server's words. Neither stands in the way of the others.
+  with the server's words. Neither stands in the way of the others.
 """
 
 from __future__ import annotations
