@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 from tinylog.settings import RetryPolicy
 
-__all__ = ["delay", "server_delay"]
+__all__ = ["delay", "headroom", "server_delay"]
 
 
 def delay(policy: RetryPolicy, attempt: int, rand: Callable[[], float]) -> float:
@@ -34,13 +34,19 @@ def server_delay(headers: Mapping[str, str], now: float) -> float | None:
         now: seconds since the epoch.
     """
     for name in ("Retry-After", "X-RateLimit-Reset"):
-        value = _seconds(headers.get(name, ""), now)
+        value = _number_or_date(headers.get(name, ""), now)
         if value is not None:
             return max(0.0, value)
     return None
 
 
-def _seconds(text: str, now: float) -> float | None:
+def headroom(headers: Mapping[str, str]) -> float | None:
+    """Read which share of the rate limit is left, from `X-RateLimit-Remaining` and `-Limit`; None if not said."""
+    remaining, limit = (_number_or_date(headers.get(f"X-RateLimit-{name}", ""), 0.0) for name in ("Remaining", "Limit"))
+    return None if remaining is None or not limit else remaining / limit
+
+
+def _number_or_date(text: str, now: float) -> float | None:
     try:
         number = float(text)
     except ValueError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
 
-from tinylog._backoff import server_delay
+from tinylog._backoff import headroom, server_delay
 from tinylog._circuit import Circuit
 from tinylog._clock import Deadline
 from tinylog._compress import compressor
@@ -156,7 +156,7 @@ class Exporter:
         if response.status == HTTPStatus.TOO_MANY_REQUESTS:
             self._pace.refused(now)
         elif response.status is not None:
-            self._pace.accepted(now)
+            self._pace.accepted(now, headroom(response.headers))
 
     def _back_off(self, response: Response, owner: Owner, deadline: Deadline) -> None:
         """Wait for the next attempt, or open the circuit when there is none, or no room to wait in."""
