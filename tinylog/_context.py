@@ -15,8 +15,10 @@ _second: tuple[int, str] = (-1, "")
 def rfc3339(seconds: float) -> str:
     """Write a time as RFC 3339 with microseconds and `Z`: `2026-11-24T05:45:12.123456Z`."""
     global _second  # noqa: PLW0603 - one tuple, replaced whole, so that no thread sees half of it
-    micros = round(seconds * 1e6)
-    whole, fraction = divmod(micros, 1_000_000)
+    whole = int(seconds // 1)
+    fraction = round((seconds - whole) * 1e6)
+    if fraction == 1_000_000:  # noqa: PLR2004 - rounded up
+        whole, fraction = whole + 1, 0
     cached = _second
     if cached[0] != whole:
         cached = _second = (whole, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)))

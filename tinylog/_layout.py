@@ -48,7 +48,6 @@ class Layout(Protocol):
         """Take a record, its message, an id for an acknowledged row, and details that are not the record's own."""
 
 
-_NO_EXCEPTION = (None, None, None)
 
 _RECORD_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {
     "message",
@@ -161,7 +160,6 @@ def _flat(static_fields: Mapping[str, Any]) -> Layout:
     def layout(
         record: logging.LogRecord, message: str, row_id: str | None, details: Details | None = None
     ) -> dict[str, Any]:
-        more, exception = details or details_of(record)
         row = {
             "timestamp": rfc3339(record.created),
             "level": record.levelname,
@@ -177,32 +175,34 @@ def _flat(static_fields: Mapping[str, Any]) -> Layout:
             "thread_id": record.thread,
             "thread_name": record.threadName,
         }
-        _add_rare(row, record, row_id, exception)
-        for key, value in more.items():
-            if value is not None:
-                row[_free_name(key, row, taken)] = value
+        if record.process is None or record.processName is None or record.thread is None or record.funcName is None:
+            row = {name: value for name, value in row.items() if value is not None}
+        _add_rare(row, record, row_id, details)
+        # One pass over all attributes, since this is the hottest loop of all.
+        for key, value in record.__dict__.items() if details is None else details.extras.items():
+            if value is not None and (key not in _RECORD_ATTRIBUTES or details is not None):
+                row[key if key not in taken and key not in row else _free_name(key, row, taken)] = value
         return row
 
     return layout
 
 
-def _add_rare(
-    row: dict[str, Any],
-    record: logging.LogRecord,
-    row_id: str | None,
-    exception: tuple[str | None, str | None, str | None],
-) -> None:
-    """Add what most records lack, and drop what this one lacks."""
-    if exception != _NO_EXCEPTION:
-        row["exception_type"], row["exception_message"], row["exception_stacktrace"] = exception
+def _add_rare(row: dict[str, Any], record: logging.LogRecord, row_id: str | None, details: Details | None) -> None:
+    """Add what most records lack."""
+    if details is not None or record.exc_info or record.exc_text:
+        exception = details.exception if details else exception_fields(record.exc_info, record.exc_text)
+        names = ("exception_type", "exception_message", "exception_stacktrace")
+        row.update((name, value) for name, value in zip(names, exception, strict=True) if value is not None)
     ids = span_ids()
     if ids is not None:
         row["trace_id"], row["span_id"], _ = ids
-    row["task_name"] = getattr(record, "taskName", None)
-    row["stack_info"] = record.stack_info
-    row["id"] = row_id
-    for name in [name for name, value in row.items() if value is None]:
-        del row[name]
+    task_name = getattr(record, "taskName", None)
+    if task_name is not None:
+        row["task_name"] = task_name
+    if record.stack_info is not None:
+        row["stack_info"] = record.stack_info
+    if row_id is not None:
+        row["id"] = row_id
 
 
 def _free_name(key: Any, row: Mapping[str, Any], taken: frozenset[str]) -> str:
