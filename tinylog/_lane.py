@@ -19,7 +19,6 @@ from tinylog._queue import NEVER, RouteQueue
 from tinylog._replay import Replay
 from tinylog._report import Reporter
 from tinylog._stats import HELD_BACK, Ledger, Tally
-from tinylog.errors import BufferUnavailableError
 from tinylog.protocols import Delivery, Route
 from tinylog.settings import Settings
 
@@ -41,6 +40,7 @@ class Lane:
 
     Attributes:
         summary: makes an encoded row of lost rows by reason, for the table to show the hole; None for no such row.
+        behind: whether the last `drain` was cut short, so that rows are left that have had their chance.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Lane:
         self._interrupt = threading.Event()
         self._flushers: set[object] = set()
         self._stopping = self._retiring = False
+        self.behind = False
         self._pause_until = 0.0
         self._replay_next = False
 
@@ -161,18 +162,21 @@ class Lane:
             True when the server has answered for every row that was queued before the call.
         """
         before = self.queue.ledger()
+        goal = _passed(before) + _waiting(before)
         clock = self._shared.clock
         if _waiting(before):
+            self.behind = True
             with self._handed_over():
                 if not self._export_lock.acquire(timeout=max(0.0, at - clock.monotonic())):
                     return False
                 try:
-                    self._drain(_passed(before) + _waiting(before), Deadline(clock, at, threading.Event()))
+                    self._drain(goal, Deadline(clock, at, threading.Event()))
                 finally:
                     self._export_lock.release()
         after = self.queue.ledger()
+        self.behind = _passed(after) < goal
         self._report()
-        return _passed(after) >= _passed(before) + _waiting(before) and _unsent(after) == _unsent(before)
+        return not self.behind and _unsent(after) == _unsent(before)
 
     @contextlib.contextmanager
     def _handed_over(self) -> Iterator[None]:
@@ -214,16 +218,22 @@ class Lane:
         self._stopping = not go_on
         self.queue.close()
 
-    def finish(self) -> None:
-        """Account for what the shutdown left behind: spill it, or count it as dropped."""
-        with delivering():
-            self._leave("shutdown")
+    def finish(self, *, for_good: bool) -> None:
+        """Account for what the shutdown left behind: spill it, or count it as dropped.
+
+        Args:
+            for_good: nobody comes after this. Else rows that are newer than the last `drain`, and could only be
+                dropped, wait for the worker, the next `flush` or `close`.
+        """
+        if for_good or self.behind or self._buffer is not None:
+            with delivering():
+                self._leave("shutdown")
         self._report()
 
     def _leave(self, reason: str) -> None:
         for batch in self.queue.seize():
             if self._buffer is not None:
-                with contextlib.suppress(BufferUnavailableError):
+                with contextlib.suppress(Exception):  # whatever is wrong with it, the rows must be counted
                     self.queue.spill(batch, self._buffer)
             self.queue.settle(batch, Tally(dropped=batch.rows, reason=reason))  # does nothing once it is spilled
 

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 from tinylog._guard import forget_other_threads
 
-__all__ = ["Living", "begin", "ending", "notice_fork", "outlive_threads", "settle_all", "watch"]
+__all__ = ["Living", "begin", "ending", "living", "notice_fork", "outlive_threads", "settle_all", "watch"]
 
 _FORKING_LIBRARIES = ("multiprocessing", "billiard")
 _LAST = -1000  # priority of a finalizer: after those that the application registers
@@ -73,6 +73,11 @@ _process = _Process()
 def watch(processor: Living) -> None:
     """Let a processor know of forks and of the end, as long as somebody else holds it."""
     _live.add(processor)
+
+
+def living() -> list[Living]:
+    """All processors that somebody holds."""
+    return list(_live)
 
 
 def ending() -> bool:
@@ -125,8 +130,9 @@ def outlive_threads() -> bool:
     if sys.is_finalizing() and not _process.alone:
         _process.alone = True
         for processor in list(_live):
-            processor.after_fork_in_child()
-            processor.at_exit(0.0)
+            with contextlib.suppress(Exception):  # modules are half gone
+                processor.after_fork_in_child()
+                processor.at_exit(0.0)
     return _process.alone
 
 

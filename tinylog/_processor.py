@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from tinylog._clock import SystemClock
 from tinylog._diagnostics import Diagnostics
@@ -16,7 +16,7 @@ from tinylog._pace import Pace
 from tinylog._queue import NEVER
 from tinylog._report import Event
 from tinylog._sigterm import flush_on_sigterm
-from tinylog._stats import Stats, total
+from tinylog._stats import Ledger, Stats, total
 from tinylog._transport import RequestsTransport
 from tinylog._uwsgi import forks_unnoticed, threads_hint
 from tinylog.buffers import make_buffer
@@ -177,19 +177,26 @@ class Processor:
         self._diagnostics.emit()
         return done
 
-    def settle(self, timeout: float | None = None, lanes: Iterable[Lane] | None = None) -> None:
+    def settle(
+        self, timeout: float | None = None, lanes: Iterable[Lane] | None = None, *, for_good: bool = False
+    ) -> None:
         """Deliver what is queued, spill or count the rest. Rows may go on coming in.
 
         Args:
             timeout: seconds for delivery. Default: the setting `shutdown_timeout`.
             lanes: the ones to settle. Default: all.
+            for_good: nobody comes after this, not even for rows that came in meanwhile.
         """
         lanes = list(self._lanes.values() if lanes is None else lanes)
+        seconds = self.shutdown_timeout if timeout is None else timeout
+        at = self.now() + seconds
         try:
-            self.flush(timeout, lanes)
+            self.flush(seconds, lanes)
+            # What came in meanwhile has its chance, too. What was cut short is not sent twice.
+            self.flush(max(0.0, at - self.now()), [lane for lane in lanes if not lane.behind])
         finally:  # also when Ctrl-C cuts it short
             for lane in lanes:
-                lane.finish()
+                lane.finish(for_good=for_good)
 
     def close(self, timeout: float | None = None) -> None:
         """Refuse rows from now on, deliver what is queued, spill or count the rest. Idempotent.
@@ -216,7 +223,7 @@ class Processor:
     def _end(self, timeout: float | None) -> None:
         self._settled = True
         try:
-            self.settle(timeout)
+            self.settle(timeout, for_good=True)
         finally:
             self._shared.transport.close()
 
@@ -248,6 +255,11 @@ class Processor:
     def stats(self) -> Stats:
         """Take a snapshot of the ledger."""
         return total(lane.queue.ledger() for lane in list(self._lanes.values()))
+
+    def ledgers(self) -> Iterator[tuple[Route, Ledger, int]]:
+        """Each route, a snapshot of its ledger, and how many rows it may hold."""
+        for route, lane in list(self._lanes.items()):
+            yield route, lane.queue.ledger(), self._settings.queue.max_rows
 
     def after_fork_in_child(self) -> None:
         """Start over in the child: the parent sends what it had, and keeps its connections and claims.

@@ -20,5 +20,6 @@ except ImportError:
 
 from tinylog.otel._exporters import TinybirdLogExporter, TinybirdSpanExporter
 from tinylog.otel._metrics import TinybirdMetricExporter
+from tinylog.otel._observe import observe
 
-__all__ = ["TinybirdLogExporter", "TinybirdMetricExporter", "TinybirdSpanExporter"]
+__all__ = ["TinybirdLogExporter", "TinybirdMetricExporter", "TinybirdSpanExporter", "observe"]

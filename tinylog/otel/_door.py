@@ -12,6 +12,7 @@ from tinylog._registry import Parts
 from tinylog._resolve import resolve
 from tinylog._stats import Stats
 from tinylog.errors import ConfigurationError
+from tinylog.otel._observe import observe_if_enabled
 from tinylog.otel._rows import Origins
 from tinylog.settings import Options, Settings
 
@@ -58,6 +59,7 @@ class OtelDoor:
         routes = [(name, acknowledged) for name in self.names.values() for acknowledged in open_now]
         self._door = Door(settings, routes, parts=parts)
         self.offer = self._door.offer
+        observe_if_enabled()
 
     def flush(self, timeout_millis: float | None) -> bool:
         """Deliver what is queued; tell whether Tinybird has answered for every row."""
