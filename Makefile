@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test chaos swarm outage test-otel-oldest lint clean
+.PHONY: demo test chaos chaos-buffers swarm outage test-otel-oldest test-pythons test-servers test-http2 lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/tinylog demo $(if $(KEEP),--keep)
@@ -35,6 +35,43 @@ $(VENV)/otel-oldest/.installed: pyproject.toml .ci/constraints.txt
 		--constraint $(VENV)/otel-oldest/constraints.txt --editable '.[dev,structlog]' pytest setuptools\<81 \
 		opentelemetry-sdk==1.30.0 opentelemetry-distro==0.51b0 opentelemetry-instrumentation-requests==0.51b0
 	@touch $@
+
+# The core and the processes on each Python that pyproject.toml admits, as far as it is on PATH (2 minutes each).
+PYTHONS ?= python3.10 python3.11 python3.12 python3.13
+CORE := $(patsubst %,tests/test_%.py,buffer_directory controls encode handler journal lane layout outcome pace \
+	queue redact report settings spill_model structlog transport) tests/process
+
+test-pythons:
+	@set -e; for python in $(PYTHONS); do \
+		command -v $$python > /dev/null || { echo "$$python: not found, skipped"; continue; }; \
+		venv=$(VENV)/$$($$python -c 'import sys; print("python%d.%d" % sys.version_info[:2])'); \
+		echo "== $$($$python -V), $$venv"; \
+		if [ ! -e $$venv/.installed ] || [ pyproject.toml -nt $$venv/.installed ]; then \
+			$$python -m venv $$venv; \
+			$$venv/bin/pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt \
+				--editable '.[structlog,otel,zstd]' pytest hypothesis responses gunicorn gevent; \
+			touch $$venv/.installed; \
+		fi; \
+		$$venv/bin/python -m pytest --quiet $(CORE) $(ARGS); \
+	done
+
+# Servers that few applications have: Celery, uWSGI and eventlet, in an environment of its own (1 minute).
+test-servers: $(VENV)/servers/.installed
+	$(VENV)/servers/bin/python -m pytest tests/process/test_servers.py $(ARGS)
+
+$(VENV)/servers/.installed: pyproject.toml .ci/constraints.txt
+	$(PYTHON) -m venv $(VENV)/servers
+	$(VENV)/servers/bin/pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt \
+		--editable . pytest hypothesis responses gunicorn gevent 'celery>=5.4' 'eventlet>=0.37' 'uwsgi>=2.0.26'
+	@touch $@
+
+# HTTP/2 through nginx, which says GOAWAY after every fifth request (1 minute). Needs nginx: apt-get install nginx-light
+test-http2: $(VENV)/.installed
+	$(BIN)/python -m tests.http2.nginx $(ARGS)
+
+# Each store refuses every tenth call, and the process is killed three times (2 minutes).
+chaos-buffers: $(VENV)/.installed
+	$(BIN)/python -m tests.chaos.buffers $(ARGS)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

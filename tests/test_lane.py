@@ -183,6 +183,17 @@ def test_400_is_halved_down_to_the_culprit(rig):
     assert len(made.transport.requests) <= 2 * 7 + 1
 
 
+@pytest.mark.parametrize("culprits", [5, 10, 20, 50])
+def test_all_culprits_are_found_and_no_neighbour_is_buried(rig, culprits):
+    """Dozens of bad rows in one batch cost exactly themselves."""
+    bad = set(range(7, 5000, 5000 // culprits))
+    made = picky(rig, bad)
+    made.put(*range(5000))
+    made.step()
+    assert (made.stats.delivered, made.stats.dead_lettered) == (5000 - len(bad), len(bad))
+    assert len(made.transport.requests) < 1000
+
+
 def test_halving_is_bounded(rig):
     """A batch of nothing but bad rows does not become thousands of requests."""
     made = picky(rig, set(range(1000)))
@@ -190,6 +201,26 @@ def test_halving_is_bounded(rig):
     made.step()
     assert len(made.transport.requests) < 150
     assert made.stats.dead_lettered == 1000
+
+
+class Narrow(ScriptedTransport):
+    """Takes no more than so many bytes."""
+
+    def send(self, request):
+        if sum(len(str(row)) for row in Rig.decode(request)) > 500:
+            self.requests.append(request)
+            return Response(status=413, body=b"{}")
+        return super().send(request)
+
+
+def test_a_server_that_takes_little_gets_it_in_as_many_parts_as_it_needs(rig):
+    """A limit far below the batch's size buries no row."""
+    made = rig()
+    made.transport = Narrow()
+    object.__setattr__(made.lane._shared, "transport", made.transport)
+    made.put(*range(5000))
+    made.step()
+    assert (made.stats.delivered, made.stats.dead_lettered) == (5000, 0)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 302, 204])

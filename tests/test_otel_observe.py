@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+import tinylog
 from tests._server import error
+from tests.conftest import TOKEN
 from tinylog.otel import observe
 
 
@@ -23,9 +26,12 @@ def collected(reader):
     }
 
 
-def test_queues_and_deliveries_are_metrics(make_logger, server):
+def test_queues_and_deliveries_are_metrics(server, tmp_path):
     """Whoever watches a service by its metrics sees there when log rows pile up or are lost, and why."""
-    logger, handler = make_logger(max_queue_rows=3, max_batch_rows=3, flush_interval=60)
+    options = {"token": TOKEN, "host": server.url, "spill": tmp_path / "spill", "flush_interval": 60}
+    handler = tinylog.TinybirdHandler("observed", max_queue_rows=3, max_batch_rows=3, **options)
+    logger = logging.Logger("app")
+    logger.addHandler(handler)
     for number in range(4):
         logger.info("%d", number)
     logger.error("critical")
@@ -37,8 +43,8 @@ def test_queues_and_deliveries_are_metrics(make_logger, server):
     server.answer = error(400)
     logger.error("bad")
     handler.flush()
-    found = {key: value for key, value in collected(reader).items() if key[1].startswith("tinylog/logs/")}
-    ack, faf = "tinylog/logs/ack", "tinylog/logs/fire_and_forget"
+    found = {key: value for key, value in collected(reader).items() if key[1].startswith("tinylog/observed/")}
+    ack, faf = "tinylog/observed/ack", "tinylog/observed/fire_and_forget"
     assert found["otel.sdk.processor.log.processed", faf, "queue_full"] == 1
     assert found["otel.sdk.processor.log.processed", ack, None] == 2
     assert found["otel.sdk.exporter.log.exported", ack, None] == 1
@@ -47,6 +53,7 @@ def test_queues_and_deliveries_are_metrics(make_logger, server):
     assert found["otel.sdk.processor.log.queue.size", ack, None] == 0
     assert found["otel.sdk.processor.log.queue.capacity", faf, None] == 3
     provider.shutdown()
+    handler.close()
 
 
 def test_the_sdks_own_switch_turns_them_on():

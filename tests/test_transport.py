@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
+import weakref
 
 import pytest
 import responses
@@ -150,6 +152,34 @@ def test_a_broken_answer_is_no_answer(answer):
     """An answer that breaks off proves neither success nor failure."""
     [response] = Raw([answer]).send(ACK)
     assert response.failure is Failure.NO_ANSWER
+
+
+class Rows:
+    """Stands for what a caller of the transport holds."""
+
+
+def failing_send(transport, timeout):
+    rows = Rows()
+    assert transport.send(request(timeout=timeout)).failure
+    return weakref.ref(rows)
+
+
+@pytest.mark.parametrize("trouble", ["refused", "closed", "never answers"])
+def test_a_failure_holds_no_rows(server, transport, trouble):
+    """In an outage, failed batches must not stay in memory until the garbage collector happens to come by."""
+    release = threading.Event()
+    server.answer = lambda received: release.wait(30) and None if trouble == "never answers" else None
+    if trouble == "refused":
+        server.stop()
+    gc.collect()
+    gc.disable()
+    try:
+        assert failing_send(transport, timeout=0.2)() is None
+    finally:
+        gc.enable()
+        release.set()
+        if trouble == "refused":
+            server.start()
 
 
 def test_a_proxy_from_the_environment_is_used(server, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tinylog._main_interpreter  # noqa: F401 - first, since it refuses where the others would break
 from tinylog._report import Event
 from tinylog._stats import Replayed, Stats
 from tinylog.errors import BufferUnavailableError, ConfigurationError, MissingExtraError, TinylogError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import importlib.util
 from collections.abc import Callable
@@ -13,6 +14,7 @@ __all__ = ["compressor"]
 Compress = Callable[[bytes | bytearray], bytes]
 
 
+@functools.cache  # so that the child of a fork imports nothing: another thread may have been importing just then
 def compressor(coding: str | None) -> Compress:
     """Give the function that compresses a body.
 

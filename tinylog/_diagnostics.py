@@ -58,4 +58,25 @@ class Diagnostics:
                 message = self._pending.popleft()
             except IndexError:  # another thread was faster
                 return
-            logger.warning("%s", message)
+            _say(message)
+
+
+def _say(message: str) -> None:
+    if _somebody_listens():
+        logger.warning("%s", message)
+    elif logger.isEnabledFor(logging.WARNING) and logging.lastResort is not None:  # as with no handler at all
+        logging.lastResort.handle(logger.makeRecord(logger.name, logging.WARNING, __file__, 0, message, (), None))
+
+
+def _somebody_listens() -> bool:
+    """Whether a handler other than ours, which passes over what we say ourselves, would get it."""
+    current: logging.Logger | None = logger
+    while current is not None:
+        if not all(_is_ours(handler) for handler in current.handlers):
+            return True
+        current = current.parent if current.propagate else None
+    return False
+
+
+def _is_ours(handler: logging.Handler) -> bool:
+    return any(cls.__module__ == "tinylog.handler" for cls in type(handler).__mro__)

@@ -16,6 +16,7 @@ from tinylog._circuit import Circuit
 from tinylog._clock import Deadline
 from tinylog._compress import compressor
 from tinylog._diagnostics import Diagnostics
+from tinylog._halving import Halving
 from tinylog._outcome import Action, Verdict, action, explain, quarantined_rows, verdict
 from tinylog._pace import Pace
 from tinylog._report import Event
@@ -26,7 +27,6 @@ from tinylog.settings import HttpOptions, RetryPolicy
 
 __all__ = ["Exporter", "Owner", "Shared"]
 
-_MAX_REQUESTS = 64  # that halving may cost one batch: enough for several culprits among thousands of rows
 _MIN_TIMEOUT = 0.05  # seconds; in less no answer can arrive
 
 _HINTS = {
@@ -99,11 +99,10 @@ class Exporter:
             False when rows had to be given back.
         """
         todo = [batch]
-        requests_left = _MAX_REQUESTS
+        halving = Halving()
         try:
             while todo:
-                halves = self._deliver(todo[-1], owner, deadline, may_split=requests_left > 0)
-                requests_left -= 1
+                halves = self._deliver(todo[-1], owner, deadline, halving)
                 todo.pop()
                 todo += reversed(halves)
         except _TimeIsOver:
@@ -116,7 +115,7 @@ class Exporter:
         owner.give_back(reversed(todo))
         return not todo
 
-    def _deliver(self, batch: Batch, owner: Owner, deadline: Deadline, *, may_split: bool) -> list[Batch]:
+    def _deliver(self, batch: Batch, owner: Owner, deadline: Deadline, halving: Halving) -> list[Batch]:
         """Bring a batch to its end, or give the halves to go on with."""
         resent = False
         while not self.circuit.blocks(self._shared.clock.monotonic()):
@@ -131,7 +130,7 @@ class Exporter:
             elif todo is Action.RESEND and not resent:
                 resent = True
             else:
-                return self._conclude(batch, response, owner, may_split=may_split)
+                return self._conclude(batch, response, owner, halving)
         self._set_aside(batch, owner)
         return []
 
@@ -169,7 +168,7 @@ class Exporter:
         elif deadline.wait(wait):
             raise _TimeIsOver
 
-    def _conclude(self, batch: Batch, response: Response, owner: Owner, *, may_split: bool) -> list[Batch]:
+    def _conclude(self, batch: Batch, response: Response, owner: Owner, halving: Halving) -> list[Batch]:
         outcome = verdict(response)
         todo = action(outcome, self._route.delivery)
         if todo is Action.HOLD:
@@ -177,9 +176,10 @@ class Exporter:
             self._set_aside(batch, owner)
             return []
         self.circuit.succeeded()
-        if todo is Action.SPLIT and batch.rows > 1 and may_split:
+        if todo is Action.SPLIT and batch.rows > 1 and halving.goes_on(outcome):
             return owner.split(batch)
         if todo in (Action.DELIVERED, Action.ACCEPTED):
+            halving.delivered()
             self._settle_taken(batch, todo, response, owner)
         elif self._route.delivery is Delivery.ACK:
             self._bury(batch, outcome, response, owner)

@@ -48,7 +48,6 @@ class Layout(Protocol):
         """Take a record, its message, an id for an acknowledged row, and details that are not the record's own."""
 
 
-
 _RECORD_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {
     "message",
     "asctime",

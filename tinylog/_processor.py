@@ -17,11 +17,11 @@ from tinylog._queue import NEVER
 from tinylog._report import Event
 from tinylog._sigterm import flush_on_sigterm
 from tinylog._stats import Ledger, Stats, total
-from tinylog._transport import RequestsTransport
 from tinylog._uwsgi import forks_unnoticed, threads_hint
 from tinylog.buffers import make_buffer
 from tinylog.protocols import Buffer, Clock, Delivery, Route, Transport
 from tinylog.settings import Settings
+from tinylog.transports import make_transport
 
 __all__ = ["Processor"]
 
@@ -34,7 +34,7 @@ class Processor:
 
     Args:
         settings: what was configured.
-        transport: replaces the HTTP transport.
+        transport: replaces the one that the settings name.
         buffer: replaces the buffer that the settings name.
         clock: replaces the machine's clocks.
         on_event: told what becomes of rows other than delivery, by the worker, `flush` or `close`.
@@ -59,7 +59,7 @@ class Processor:
         self._clock = clock
         self._diagnostics = Diagnostics(clock)
         self._shared = Shared(
-            transport=transport or RequestsTransport(settings.connection),
+            transport=transport or make_transport(settings.http.transport, settings.connection, settings.http.timeout),
             buffer=buffer or make_buffer(settings.spill, settings.connection.host, clock, self._diagnostics),
             http=settings.http,
             retry=settings.retry,
@@ -226,6 +226,8 @@ class Processor:
             self.settle(timeout, for_good=True)
         finally:
             self._shared.transport.close()
+            if self._shared.buffer is not None and not self.ending:  # else it goes with the process, without a wait
+                self._shared.buffer.close()
 
     def part(self, lanes: Iterable[Lane], timeout: float) -> None:
         """Let a door go that shares these lanes with others.

@@ -9,10 +9,12 @@ import weakref
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
+from tinylog._place import masked
 from tinylog._processor import Processor
 from tinylog._report import Event
+from tinylog.errors import ConfigurationError
 from tinylog.protocols import Buffer, Clock, Transport
-from tinylog.settings import Settings
+from tinylog.settings import Settings, transport_name
 
 __all__ = ["Parts", "Share", "acquire"]
 
@@ -22,13 +24,13 @@ class Parts:
     """What a door brings, in place of what its settings would make.
 
     Attributes:
-        transport: replaces the HTTP transport.
+        transport: replaces the transport that the settings name; or the name of another.
         buffer: replaces the spill directory.
         clock: replaces the machine's clocks.
         on_event: is told what becomes of rows other than delivery, by a thread of tinylog's, `flush` or `close`.
     """
 
-    transport: Transport | None = None
+    transport: Transport | str | None = None
     buffer: Buffer | None = None
     clock: Clock | None = None
     on_event: Callable[[Event], None] | None = None
@@ -74,6 +76,7 @@ def acquire(door: object, settings: Settings, parts: Parts) -> Share:
 
     How records become rows is a door's own affair and does not count. Replaced parts count by identity.
     """
+    settings, parts = _named_transport(settings, parts)
     shared = (getattr(settings, item.name) for item in dataclasses.fields(settings) if item.name not in _OWN)
     # The processor keeps the parts alive, so that their ids stay theirs.
     key = (*shared, *(id(getattr(parts, item.name)) for item in dataclasses.fields(parts)))
@@ -86,10 +89,23 @@ def acquire(door: object, settings: Settings, parts: Parts) -> Share:
         return share
 
 
+def _named_transport(settings: Settings, parts: Parts) -> tuple[Settings, Parts]:
+    """Make a name among the parts a setting. To Kafka, rows travel in messages, which its client compresses."""
+    if isinstance(parts.transport, str):
+        try:
+            name = transport_name(parts.transport)
+        except ValueError as error:
+            raise ConfigurationError(f"transport: {error}, got {masked(parts.transport)!r}") from None
+        settings = dataclasses.replace(settings, http=dataclasses.replace(settings.http, transport=name))
+        parts = dataclasses.replace(parts, transport=None)
+    if parts.transport is None and settings.http.transport.startswith("kafka://"):
+        settings = dataclasses.replace(settings, http=dataclasses.replace(settings.http, compression=None))
+    return settings, parts
+
+
 def _processor(settings: Settings, parts: Parts) -> Processor:
-    return Processor(
-        settings, transport=parts.transport, buffer=parts.buffer, clock=parts.clock, on_event=parts.on_event
-    )
+    transport = None if isinstance(parts.transport, str) else parts.transport
+    return Processor(settings, transport=transport, buffer=parts.buffer, clock=parts.clock, on_event=parts.on_event)
 
 
 def _after_fork_in_child() -> None:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from tinylog._place import masked
 from tinylog._sources import connection
 from tinylog.errors import ConfigurationError
 from tinylog.settings import (
@@ -96,7 +97,8 @@ def _checked(name: str, parser: Callable[[Any], Any], value: Any) -> Any:
     try:
         return parser(value)
     except ValueError as error:
-        raise ConfigurationError(f"{name}: {error}, got {value!r}") from None
+        shown = masked(value) if isinstance(value, str) else value
+        raise ConfigurationError(f"{name}: {error}, got {shown!r}") from None
 
 
 def _refuse_unknown(options: Mapping[str, Any]) -> None:

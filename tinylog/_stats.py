@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-__all__ = ["HELD_BACK", "Ledger", "Replayed", "Stats", "Tally"]
+__all__ = ["HELD_BACK", "Ledger", "Replayed", "Stats", "Tally", "merged", "total"]
 
 HELD_BACK = frozenset({"sampled_out", "folded", "rate_limited"})
 """Reasons of rows that were dropped because the application wants it so."""
@@ -138,17 +138,21 @@ class Ledger:
         return Ledger(self.columns.copy(), self.dropped.copy(), self.replayed.copy())
 
 
-def total(ledgers: Iterable[Ledger]) -> Stats:
+def merged(ledgers: Iterable[Ledger]) -> Ledger:
     """Add snapshots up."""
-    columns: Counter[str] = Counter()
-    dropped: Counter[str] = Counter()
-    replayed: Counter[str] = Counter()
+    whole = Ledger()
     for ledger in ledgers:
-        columns.update(ledger.columns)
-        dropped.update(ledger.dropped)
-        replayed.update(ledger.replayed)
+        whole.columns.update(ledger.columns)
+        whole.dropped.update(ledger.dropped)
+        whole.replayed.update(ledger.replayed)
+    return whole
+
+
+def total(ledgers: Iterable[Ledger]) -> Stats:
+    """Add snapshots up, for users to read."""
+    whole = merged(ledgers)
     return Stats(
-        **{name: columns[name] for name in _COLUMNS + _TRAFFIC},
-        dropped=MappingProxyType(dict(dropped)),
-        replayed=Replayed(**{name: replayed[name] for name in _REPLAYED}),
+        **{name: whole.columns[name] for name in _COLUMNS + _TRAFFIC},
+        dropped=MappingProxyType(dict(whole.dropped)),
+        replayed=Replayed(**{name: whole.replayed[name] for name in _REPLAYED}),
     )

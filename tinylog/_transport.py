@@ -73,10 +73,17 @@ class RequestsTransport:
                 return Response(status=answer.status_code, headers=answer.headers, body=self._masked(body))
         except _RESPONSELESS as error:
             failure = _failure(error, reused=opened == self._connections_opened())
-            return Response(failure=failure, detail=self._token.mask(_words(error)))
+            return self._failed(failure, error)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             # Headers came, the body broke off; or the request could not be made at all.
-            return Response(failure=Failure.NO_ANSWER, detail=self._token.mask(_words(error)))
+            return self._failed(Failure.NO_ANSWER, error)
+
+    def _failed(self, failure: Failure, error: Exception) -> Response:
+        # urllib3 keeps exceptions in its own frames: a cycle, which by way of the frames above would hold the rows of
+        # each failed request until the next garbage collection.
+        for cause in _causes(error):
+            cause.__traceback__ = None
+        return Response(failure=failure, detail=self._token.mask(_words(error)))
 
     def _post(self, request: Request) -> requests.Response:
         params = {"name": request.route.datasource}

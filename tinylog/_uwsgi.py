@@ -34,10 +34,9 @@ def forks_unnoticed() -> bool:
 
 def threads_hint() -> str | None:
     """Say what to do when threads do not run between requests; None when they do."""
-    options = _options()
-    if options is None or _enabled(options, "enable-threads") or _enabled(options, "threads"):
+    if getattr(sys.modules.get("uwsgi"), "has_threads", True):
         return None
     return (
-        "uWSGI runs no threads between requests, so that rows wait for the next request, or for the end: "
-        "set enable-threads = true"
+        "uWSGI runs no threads between requests, so that rows wait for the next request, or for the end, "
+        "and what its master logs before it forks is lost without a flush(): set enable-threads = true"
     )

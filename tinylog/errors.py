@@ -5,13 +5,14 @@
     TinylogError
     ├── ConfigurationError (also a ValueError)
     ├── MissingExtraError (also an ImportError)
+    ├── SubinterpreterError (also an ImportError)
     └── BufferUnavailableError
 
 None of them ever contains a token, and none is raised by a logging call: they come from constructors, the
 command line and buffers.
 """
 
-__all__ = ["BufferUnavailableError", "ConfigurationError", "MissingExtraError", "TinylogError"]
+__all__ = ["BufferUnavailableError", "ConfigurationError", "MissingExtraError", "SubinterpreterError", "TinylogError"]
 
 
 class TinylogError(Exception):
@@ -27,6 +28,17 @@ class MissingExtraError(TinylogError, ImportError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs an optional package: pip install 'tinylog-tinybird[{extra}]'")
+
+
+class SubinterpreterError(TinylogError, ImportError):
+    """This is a sub-interpreter, in which tinylog cannot deliver."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "tinylog does not work in a sub-interpreter, which may neither fork nor have daemon threads: import it in "
+            "the main interpreter and hand records over to it, or have the server use one interpreter for each "
+            "process (mod_wsgi: WSGIApplicationGroup %{GLOBAL}; uWSGI: single-interpreter = true)"
+        )
 
 
 class BufferUnavailableError(TinylogError):

@@ -35,7 +35,7 @@ class TinybirdHandler(logging.Handler):
     Args:
         datasource: the Data Source's name.
         level: records below it are ignored.
-        transport: replaces the HTTP transport.
+        transport: `requests` (default), `http2`, a `kafka://` URL, or an object that carries requests.
         buffer: replaces the spill directory.
         clock: replaces the machine's clocks.
         on_event: is told what becomes of rows other than delivery, by a thread of tinylog's, `flush` or `close`.
@@ -50,7 +50,7 @@ class TinybirdHandler(logging.Handler):
         datasource: str,
         *,
         level: int | str = logging.NOTSET,
-        transport: Transport | None = None,
+        transport: Transport | str | None = None,
         buffer: Buffer | None = None,
         clock: Clock | None = None,
         on_event: Callable[[Event], None] | None = None,

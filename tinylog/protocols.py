@@ -200,6 +200,9 @@ class Buffer(Protocol):
     def reset(self) -> None:
         """Drop what is claimed without releasing it: it is the parent process's (called after a fork)."""
 
+    def close(self) -> None:
+        """Let go of connections. Idempotent; a closed buffer may be used again."""
+
     @property
     def damaged(self) -> int:
         """How many damaged files and torn lines this process has set aside."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from tinylog import _parse as parse
+from tinylog._kafka import parse_kafka_url
+from tinylog._place import Place, parse_place
 from tinylog._redact import PATTERNS, Redactor
 from tinylog._sources import Connection
 
@@ -24,6 +26,7 @@ __all__ = [
     "Settings",
     "SourceControls",
     "SpillPolicy",
+    "transport_name",
 ]
 
 MiB = 1024**2
@@ -82,24 +85,13 @@ class RetryPolicy:
     cap: float = _option("backoff_cap", parse.seconds(), 30.0)
 
 
-def _spill_place(value: Any) -> str | None:
-    if value is False or (isinstance(value, str) and value.strip().lower() in {"off", "false", "none"}):
-        return None
-    if value is True or value == "":
-        return ""
-    if isinstance(value, (str, os.PathLike)):
-        place = os.fspath(value)
-        if isinstance(place, str) and "://" not in place:
-            return place
-    raise ValueError("expected a directory, or 'off'")
-
-
 @dataclass(frozen=True, slots=True)
 class SpillPolicy:
     """Where acknowledged rows go when they cannot be delivered, and how much of them is kept.
 
     Attributes:
-        place: a directory; empty (default) for the user's state directory; None when switched off.
+        place: a directory, or the URL of an object store or a Kafka topic (`Place`); empty (default) for the user's
+            state directory; None when switched off.
         max_bytes: bytes on disk before the oldest rows are evicted. Default 1 GiB.
         max_files: files before the oldest are evicted. Default 10,000.
         max_age: seconds before rows are evicted. Default 7 days.
@@ -109,7 +101,7 @@ class SpillPolicy:
             call in each `flush_interval` waits), or `always` (each does).
     """
 
-    place: str | None = _option("spill", _spill_place, "")
+    place: str | None = _option("spill", parse_place, "")
     max_bytes: int = _option("spill_max_bytes", parse.byte_size(1024), 1024 * MiB)
     max_files: int = _option("spill_max_files", parse.whole_number(1), 10_000)
     max_age: float = _option("spill_max_age", parse.seconds(), 7 * 86_400.0)
@@ -166,11 +158,28 @@ class SourceControls:
     redact: tuple[str | Redactor, ...] = _option("redact", _redactions, ())
 
 
+def transport_name(value: Any) -> str:
+    """Accept `requests`, `http2` or a `kafka://` URL.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    name = value.strip() if isinstance(value, str) else ""
+    if name.startswith("kafka://"):
+        parse_kafka_url(name)
+        return Place(name)
+    if name not in {"requests", "http2"}:
+        raise ValueError("expected 'requests', 'http2', or a URL such as 'kafka://host:9092/topic'")
+    return name
+
+
 @dataclass(frozen=True, slots=True)
 class HttpOptions:
     """How requests are made.
 
     Attributes:
+        transport: `requests` (default: HTTP/1.1), `http2` (extra `http2`), or a `kafka://` URL (extra `kafka`): to a
+            topic instead of the Events API.
         allow_http: whether the token may travel unencrypted to another machine. Default no.
         compression: `gzip` (default), `zstd` (extra `zstd`), or None.
         timeout: the longest to wait for a connection, and for an answer, in seconds. Default 10.
@@ -180,6 +189,7 @@ class HttpOptions:
             no.
     """
 
+    transport: str = _option("transport", transport_name, "requests")
     allow_http: bool = _option("allow_http", parse.boolean, default=False)
     compression: str | None = _option("compression", parse.one_of("gzip", "zstd", None), "gzip")
     timeout: float = _option("timeout", parse.seconds(), 10.0)

@@ -49,7 +49,7 @@ class TinybirdProcessor:
         level: events below it are passed on, but not shipped.
         terminal: end the chain here, so that nothing is printed. Default: pass the event dict on. The chain of a
             `ProcessorFormatter` cannot be ended: there it is passed on in any case.
-        transport: replaces the HTTP transport.
+        transport: `requests` (default), `http2`, a `kafka://` URL, or an object that carries requests.
         buffer: replaces the spill directory.
         clock: replaces the machine's clocks.
         on_event: is told what becomes of rows other than delivery, by a thread of tinylog's, `flush` or `close`.
@@ -65,7 +65,7 @@ class TinybirdProcessor:
         *,
         level: int | str = logging.NOTSET,
         terminal: bool = False,
-        transport: Transport | None = None,
+        transport: Transport | str | None = None,
         buffer: Buffer | None = None,
         clock: Clock | None = None,
         on_event: Callable[[TinylogEvent], None] | None = None,

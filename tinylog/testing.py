@@ -19,9 +19,11 @@ from typing import Any
 
 import orjson
 
+from tinylog._conformance import BufferConformance
+from tinylog._transportconformance import TransportConformance
 from tinylog.protocols import Delivery, Failure, Request, Response
 
-__all__ = ["FakeClock", "ScriptedTransport"]
+__all__ = ["BufferConformance", "FakeClock", "ScriptedTransport", "TransportConformance"]
 
 _Answer = int | Failure | Response
 _TAKEN = frozenset({200, 202, 422})

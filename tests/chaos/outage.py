@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.chaos._crew import say
 from tinylog import TinybirdHandler
 
-CONSTANT = 48  # MiB: for each route a batch being compressed and sent, and what the allocator keeps of them
+CONSTANT = 16  # MiB: a batch being compressed and sent for each route, and what the allocator keeps of it
 ACK_EVERY = 100
 ROW = 320  # bytes of a row without padding, about
 MiB = 1024**2
@@ -42,7 +42,8 @@ def run(folder: Path, seconds: float, rate: int, *, queue: str, padding: int, st
         if stalled:
             place.listen(16)  # the kernel takes connections; nobody ever looks at them
         url = f"http://127.0.0.1:{place.getsockname()[1]}"
-        handler = TinybirdHandler("outage", token="t", host=url, spill=folder, max_queue_bytes=queue)
+        options = {"spill": folder, "max_queue_bytes": queue, "shutdown_timeout": 1.0}
+        handler = TinybirdHandler("outage", token="t", host=url, **options)
         log = logging.Logger("outage")
         log.addHandler(handler)
         log.info("the first row starts the threads")

@@ -26,7 +26,13 @@ log.setLevel("DEBUG")
 
 def environment(server, spill, **more):
     """The environment of a program that sends to `server`."""
-    ours = {"TINYBIRD_TOKEN": TOKEN, "TINYBIRD_URL": server.url, "TINYLOG_SPILL": str(spill)}
+    ours = {
+        "TINYBIRD_TOKEN": TOKEN,
+        "TINYBIRD_URL": server.url,
+        "TINYLOG_SPILL": str(spill),
+        # Python 3.12 and later warn of every fork beside threads, which is what some of these programs are about.
+        "PYTHONWARNINGS": "ignore:This process:DeprecationWarning",
+    }
     return {**os.environ, "PYTHONPATH": str(ROOT), **ours, **more}
 
 

@@ -120,7 +120,8 @@ def test_a_destructor_that_logs_as_modules_are_torn_down(server, spill):
             log.info("busy")
     for _ in range(2):
         threading.Thread(target=forever, daemon=True).start()
-    sys.modules["keep"] = last = Last()  # until modules go
+    last = Last()
+    threading.program = sys.modules["__main__"]  # so that it is torn down, and not just left to frozen threads
     """
     status, _, stderr = run(server, spill, body, max_queue_rows=10, max_batch_rows=10)
     assert status == 0, stderr
@@ -191,7 +192,7 @@ def test_ctrl_c(server, spill):
 
 
 def test_the_end_takes_no_longer_than_promised_for_all_handlers_together(server, spill):
-    """Five handlers before a dead server cost one `shutdown_timeout`, not five, though logging flushes each again (9)."""
+    """Five handlers before a dead server cost one `shutdown_timeout`, though logging flushes each again (pitfall 9)."""
     release = threading.Event()
     server.answer = lambda received: release.wait(60) and None
     body = """
@@ -211,3 +212,34 @@ def test_the_end_takes_no_longer_than_promised_for_all_handlers_together(server,
     release.set()
     assert (status, stdout) == (0, "True\n"), stderr
     assert spilled(spill).count(b'"critical"') == 6
+
+
+def test_rows_that_come_in_while_the_end_delivers(server, spill):
+    """What another thread logs while exit functions deliver is delivered too, spill or not, when time is left (8)."""
+    first, release = threading.Event(), threading.Event()
+
+    def answer(received):
+        if received.rows[0]["message"] == "early":
+            first.set()
+            release.wait(60)
+        return server.success(received)
+
+    server.answer = answer
+    body = """
+    log.info("early")
+    def late():
+        sys.stdin.readline()
+        log.info("late")
+        log.error("late and critical")
+        print("logged", flush=True)
+    threading.Thread(target=late, daemon=True).start()
+    """
+    options = {"flush_interval": 60, "shutdown_timeout": 50, "env": {"TINYLOG_SPILL": "off"}}
+    with start(server, spill, body, **options) as process:
+        assert first.wait(30)
+        print(file=process.stdin, flush=True)
+        assert process.stdout.readline() == "logged\n"
+        release.set()
+        status, _, stderr = finish(process)
+    assert (status, stderr) == (0, "")
+    assert messages(server) == ["early", "late", "late and critical"]

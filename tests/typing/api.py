@@ -20,7 +20,7 @@ handler = tinylog.TinybirdHandler(
     journal=True,
     redact=["email", lambda row: row],
     transport=ScriptedTransport(503, 200),
-    on_event=lambda event: logging.info("%s %d", event.kind, event.rows),
+    on_event=lambda event: logging.getLogger("ops").info("%s %d", event.kind, event.rows),
 )
 delivered: bool = handler.flush(timeout=1.5)
 stats: tinylog.Stats = handler.stats()

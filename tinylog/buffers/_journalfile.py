@@ -72,6 +72,11 @@ class AppendedFile:
             os.fsync(self._handle)
             sync_directory(self._folder)
 
+    def content(self) -> bytes:
+        """Read what was written."""
+        with as_unavailable():
+            return self._path.read_bytes()
+
     def promote(self) -> None:
         """Give it the name of a spilled batch, and let others claim it."""
         with as_unavailable():

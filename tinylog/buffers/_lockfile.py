@@ -45,10 +45,13 @@ def lock(path: Path) -> int | None:
 def write_synced(path: Path, data: bytes | bytearray) -> None:
     """Write a new file, readable for its owner only, and wait until it is on the disk."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:  # not by `os.fdopen`, which imports, and so fails at the very end of a process
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def sync_directory(folder: Path) -> None:

@@ -6,14 +6,13 @@ import os
 import re
 import zlib
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from tinylog.protocols import Batch, Delivery, Route
 
 __all__ = ["Segment"]
 
 _SPILLED, _JOURNAL = "ndjson", "journal"
-_STAMP = "%Y%m%dT%H%M%S.%fZ"
 _STAMPED = re.compile(r"\d{8}T\d{6}\.\d{6}Z", re.ASCII)
 _PARTS = {_SPILLED: 6, _JOURNAL: 4}
 
@@ -44,7 +43,9 @@ class Segment:
     @classmethod
     def begin(cls, route: Route, now: float) -> Segment:
         """Name a journal."""
-        stamp = datetime.fromtimestamp(now, timezone.utc).strftime(_STAMP)
+        # Not by `strftime`, which imports, and so fails at the very end of a process.
+        moment = datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="microseconds")
+        stamp = moment[:26].replace("-", "").replace(":", "") + "Z"
         return cls(stamp, route.datasource, route.delivery.value, f"{os.getpid()}-{os.urandom(4).hex()}")
 
     @classmethod
@@ -93,4 +94,7 @@ class Segment:
 
     def written_at(self) -> float:
         """Seconds since the epoch."""
-        return datetime.strptime(self.stamp, _STAMP).replace(tzinfo=timezone.utc).timestamp()
+        date, clock = self.stamp[:8], self.stamp[9:15]
+        day = datetime(int(date[:4]), int(date[4:6]), int(date[6:]), tzinfo=timezone.utc)
+        time = timedelta(hours=int(clock[:2]), minutes=int(clock[2:4]), seconds=int(clock[4:]))
+        return (day + time).timestamp() + int(self.stamp[16:22]) / 1e6

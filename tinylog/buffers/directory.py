@@ -109,6 +109,9 @@ class DirectoryBuffer:
                 os.close(handle)
         self._held.clear()  # the very set that claims and journals look into: theirs to close no more
 
+    def close(self) -> None:
+        """Nothing to let go of: claims end with whoever made them."""
+
     def put(self, batch: Batch) -> int:
         """Write a batch; see `tinylog.protocols.Buffer`."""
         with self._lock, as_unavailable():

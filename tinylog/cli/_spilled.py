@@ -10,7 +10,7 @@ import click
 from tinylog._clock import SystemClock
 from tinylog._diagnostics import Diagnostics
 from tinylog._resolve import resolve
-from tinylog.buffers import DirectoryBuffer, make_buffer
+from tinylog.buffers import DirectoryBuffer, make_directory
 from tinylog.errors import ConfigurationError
 from tinylog.settings import Settings
 
@@ -38,9 +38,9 @@ def directory(folder: Path | None, *, needs_token: bool) -> tuple[Settings, Dire
 
 
 def open_buffer(settings: Settings) -> DirectoryBuffer:
-    """Open the directory that the settings name."""
+    """Open the directory that the settings name, or that takes over from the store that they name."""
     clock = SystemClock()
-    buffer = make_buffer(settings.spill, settings.connection.host, clock, Diagnostics(clock))
+    buffer = make_directory(settings.spill, settings.connection.host, clock, Diagnostics(clock))
     if buffer is None:
         raise ConfigurationError("spill: it is switched off; name the directory with --from")
     return buffer

@@ -16,7 +16,7 @@ from tinylog.otel._observe import observe_if_enabled
 from tinylog.otel._rows import Origins
 from tinylog.settings import Options, Settings
 
-__all__ = ["OtelDoor", "settings_of"]
+__all__ = ["DoorExporter", "OtelDoor", "settings_of"]
 
 
 def settings_of(options: Options) -> Settings:
@@ -75,6 +75,39 @@ class OtelDoor:
 
     def __repr__(self) -> str:
         return ", ".join(self.names.values())
+
+
+class DoorExporter:
+    """What the exporters of logs and spans have in common: their end."""
+
+    _door: OtelDoor
+
+    def force_flush(self, timeout_millis: float = 30_000) -> bool:
+        """Deliver what is queued, on the calling thread.
+
+        Args:
+            timeout_millis: the longest that it may take, in milliseconds.
+
+        Returns:
+            True when Tinybird has answered for everything that was exported before the call.
+        """
+        return self._door.flush(timeout_millis)
+
+    def shutdown(self, timeout_millis: float | None = None) -> None:
+        """Deliver what is queued, spill or count the rest, refuse what comes later. Idempotent.
+
+        Args:
+            timeout_millis: the longest that delivery may take, in milliseconds. Default, and the most: the setting
+                `shutdown_timeout`.
+        """
+        self._door.close(timeout_millis)
+
+    def stats(self) -> Stats:
+        """Take a snapshot of the ledger."""
+        return self._door.stats()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._door!r}>"
 
 
 def _name(signal: str, given: Any) -> str:

@@ -13,7 +13,6 @@ from tinylog._guard import is_chatter
 from tinylog._layout import DELIVERY_KEY, ack_threshold, is_critical, severity_number
 from tinylog._registry import Parts
 from tinylog._report import Event
-from tinylog._stats import Stats
 from tinylog.otel._compat import (
     LogRecordExporter,
     LogRecordExportResult,
@@ -21,7 +20,7 @@ from tinylog.otel._compat import (
     resource_of,
     scope_of,
 )
-from tinylog.otel._door import OtelDoor, settings_of
+from tinylog.otel._door import DoorExporter, OtelDoor, settings_of
 from tinylog.otel._rows import log_row, severity_of, span_row
 from tinylog.protocols import Buffer, Clock, Transport
 from tinylog.settings import Options
@@ -41,7 +40,7 @@ def _severity(level: float) -> float:
     return severity_number(level) + min(level % 10, 3)
 
 
-class TinybirdLogExporter(LogRecordExporter):
+class TinybirdLogExporter(DoorExporter, LogRecordExporter):
     """Exports log records to a Data Source such as `otel_logs` of Tinybird's OpenTelemetry template.
 
     `export` only puts rows into a bounded queue, so that it never waits, whatever processor is in front of it. Records
@@ -53,7 +52,7 @@ class TinybirdLogExporter(LogRecordExporter):
 
     Args:
         datasource: the Data Source's name. Default: `OTEL_TINYBIRD_LOGS_DATASOURCE`, else `otel_logs`.
-        transport: replaces the HTTP transport.
+        transport: `requests` (default), `http2`, a `kafka://` URL, or an object that carries requests.
         buffer: replaces the spill directory.
         clock: replaces the machine's clocks.
         on_event: is told what becomes of rows other than delivery, by a thread of tinylog's, `flush` or `close`.
@@ -68,7 +67,7 @@ class TinybirdLogExporter(LogRecordExporter):
         self,
         datasource: str | None = None,
         *,
-        transport: Transport | None = None,
+        transport: Transport | str | None = None,
         buffer: Buffer | None = None,
         clock: Clock | None = None,
         on_event: Callable[[Event], None] | None = None,
@@ -96,42 +95,15 @@ class TinybirdLogExporter(LogRecordExporter):
         origin = self._door.origins.fields(resource_of(item), scope)
         return self._door.offer(self._door.names["logs"], critical, log_row, record, origin, critical)
 
-    def force_flush(self, timeout_millis: float = 30_000) -> bool:
-        """Deliver what is queued, on the calling thread.
 
-        Args:
-            timeout_millis: the longest that it may take, in milliseconds.
-
-        Returns:
-            True when Tinybird has answered for every record that was exported before the call.
-        """
-        return self._door.flush(timeout_millis)
-
-    def shutdown(self, timeout_millis: float | None = None) -> None:
-        """Deliver what is queued, spill or count the rest, refuse later records. Idempotent.
-
-        Args:
-            timeout_millis: the longest that delivery may take, in milliseconds. Default, and the most: the setting
-                `shutdown_timeout`.
-        """
-        self._door.close(timeout_millis)
-
-    def stats(self) -> Stats:
-        """Take a snapshot of the ledger."""
-        return self._door.stats()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._door!r}>"
-
-
-class TinybirdSpanExporter(SpanExporter):
+class TinybirdSpanExporter(DoorExporter, SpanExporter):
     """Exports spans to a Data Source such as `otel_traces` of Tinybird's OpenTelemetry template.
 
     As `TinybirdLogExporter`; acknowledged are spans with an error status.
 
     Args:
         datasource: the Data Source's name. Default: `OTEL_TINYBIRD_TRACES_DATASOURCE`, else `otel_traces`.
-        transport: replaces the HTTP transport.
+        transport: `requests` (default), `http2`, a `kafka://` URL, or an object that carries requests.
         buffer: replaces the spill directory.
         clock: replaces the machine's clocks.
         on_event: is told what becomes of rows other than delivery, by a thread of tinylog's, `flush` or `close`.
@@ -145,7 +117,7 @@ class TinybirdSpanExporter(SpanExporter):
         self,
         datasource: str | None = None,
         *,
-        transport: Transport | None = None,
+        transport: Transport | str | None = None,
         buffer: Buffer | None = None,
         clock: Clock | None = None,
         on_event: Callable[[Event], None] | None = None,
@@ -170,30 +142,3 @@ class TinybirdSpanExporter(SpanExporter):
         critical = is_critical(int(failed), threshold, (span.attributes or {}).get(DELIVERY_KEY))
         origin = self._door.origins.fields(span.resource, span.instrumentation_scope)
         return self._door.offer(self._door.names["traces"], critical, span_row, span, origin, self._door.row_budget)
-
-    def force_flush(self, timeout_millis: float = 30_000) -> bool:
-        """Deliver what is queued, on the calling thread.
-
-        Args:
-            timeout_millis: the longest that it may take, in milliseconds.
-
-        Returns:
-            True when Tinybird has answered for every span that was exported before the call.
-        """
-        return self._door.flush(timeout_millis)
-
-    def shutdown(self, timeout_millis: float | None = None) -> None:
-        """Deliver what is queued, spill or count the rest, refuse later spans. Idempotent.
-
-        Args:
-            timeout_millis: the longest that delivery may take, in milliseconds. Default, and the most: the setting
-                `shutdown_timeout`.
-        """
-        self._door.close(timeout_millis)
-
-    def stats(self) -> Stats:
-        """Take a snapshot of the ledger."""
-        return self._door.stats()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._door!r}>"

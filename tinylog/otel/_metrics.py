@@ -51,7 +51,7 @@ class TinybirdMetricExporter(MetricExporter):
         sum: likewise.
         histogram: likewise.
         exponential_histogram: likewise.
-        transport: replaces the HTTP transport.
+        transport: `requests` (default), `http2`, a `kafka://` URL, or an object that carries requests.
         buffer: replaces the spill directory.
         clock: replaces the machine's clocks.
         on_event: is told what becomes of rows other than delivery, by a thread of tinylog's, `flush` or `close`.
@@ -70,7 +70,7 @@ class TinybirdMetricExporter(MetricExporter):
         sum: str | None = None,  # noqa: A002 - OpenTelemetry's word
         histogram: str | None = None,
         exponential_histogram: str | None = None,
-        transport: Transport | None = None,
+        transport: Transport | str | None = None,
         buffer: Buffer | None = None,
         clock: Clock | None = None,
         on_event: Callable[[Event], None] | None = None,

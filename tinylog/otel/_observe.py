@@ -12,7 +12,7 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, g
 
 from tinylog._lifecycle import living
 from tinylog._processor import Processor
-from tinylog._stats import Ledger
+from tinylog._stats import Ledger, merged
 from tinylog.protocols import Route
 
 __all__ = ["observe", "observe_if_enabled"]
@@ -52,9 +52,13 @@ def observe_if_enabled() -> None:
 
 
 def _ledgers() -> Iterator[tuple[Route, Ledger, int]]:
+    """Each route once, whatever the number of processors that have it: two points of a name would hide one another."""
+    found: dict[Route, list[tuple[Ledger, int]]] = {}
     for processor in living():
-        if isinstance(processor, Processor):
-            yield from processor.ledgers()
+        for route, ledger, capacity in processor.ledgers() if isinstance(processor, Processor) else ():
+            found.setdefault(route, []).append((ledger, capacity))
+    for route, parts in found.items():
+        yield route, merged(ledger for ledger, _ in parts), sum(capacity for _, capacity in parts)
 
 
 def _observation(value: int, route: Route, reason: str = "") -> Observation:
