@@ -141,7 +141,7 @@ def test_block_gives_up_after_its_timeout_and_at_close():
 
 
 def test_rows_put_aside_arrive_with_the_next_call():
-    """What is logged while its own thread delivers is kept, without a lock that could be waited for."""
+    """What is logged while its own thread delivers is kept: no lock, no send of its own (pitfall 3)."""
     queue = make()
     queue.put_aside(line(1))
     queue.put(line(2))

@@ -40,7 +40,7 @@ def test_a_callback_that_raises_is_a_warning(make_logger, server, caplog):
 
 
 def test_a_summary_row_shows_the_hole(make_logger, server):
-    """Whoever reads the table, and not the application's log, learns that rows are missing, how many and why."""
+    """Whoever reads the table, and not the application's log, learns how many rows are missing and why (20)."""
     server.answer = error(503)
     logger, handler = make_logger()
     for number in range(3):
