@@ -57,7 +57,7 @@ test-pythons:
 
 # Servers that few applications have: Celery, uWSGI and eventlet, in an environment of its own (1 minute).
 test-servers: $(VENV)/servers/.installed
-	$(VENV)/servers/bin/python -m pytest tests/process/test_servers.py $(ARGS)
+	$(VENV)/servers/bin/python -m pytest -m servers tests/process $(ARGS)
 
 $(VENV)/servers/.installed: pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv $(VENV)/servers

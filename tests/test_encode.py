@@ -162,7 +162,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.text(max_size=20), values, max_size=8), st.integers(1024, 4096))
 def test_any_row_is_one_line_of_valid_json_within_its_size(row, limit):
     """No value that anybody can build breaks the batch that it travels in."""

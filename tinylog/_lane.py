@@ -80,6 +80,17 @@ class Lane:
         interval = settings.batch.flush_interval
         return Journal(begin, settings.spill.journal_sync, interval, self._shared.clock, self._shared.diagnostics)
 
+    def inherit(self) -> None:
+        """Start over, but keep the rows: in a child to whom its parent leaves them.
+
+        The queue's lock is not asked for, since a thread of the parent may have held it.
+        """
+        chunks = list(self.queue._chunks)  # noqa: SLF001
+        self.reset()
+        for chunk in chunks:
+            for line in bytes(chunk.data).splitlines(keepends=True):
+                self.queue.put(line)
+
     def put(self, line: bytes) -> bool:
         """Take one encoded row; tell whether it was kept."""
         if not self.started:
@@ -98,10 +109,10 @@ class Lane:
     def renew_locks(self) -> None:
         """Start over if gevent or eventlet has patched `threading` since: its threads never let go of native locks.
 
-        To be called before the first row.
+        To be called before there is a thread.
         """
         if self._lock_type is not threading.Lock:
-            self.reset()
+            self.inherit()
 
     # -- the worker thread's side ----------------------------------------------------------------------------------
 

@@ -174,6 +174,7 @@ def begin() -> None:
     if _process.off_thread:
         with contextlib.suppress(RuntimeError):
             threading.Thread(target=_end_with_main_thread, name="tinylog-end", daemon=True).start()
+    _keep_a_thread_of_gevent()
     for library in _FORKING_LIBRARIES:
         util, process = sys.modules.get(f"{library}.util"), sys.modules.get(f"{library}.process")
         if hasattr(util, "register_after_fork") and hasattr(process, "current_process"):
@@ -181,6 +182,17 @@ def begin() -> None:
     signals = sys.modules.get("celery.signals")
     if hasattr(signals, "worker_process_shutdown"):  # its workers end by `os._exit` without running finalizers
         signals.worker_process_shutdown.connect(settle_all, weak=False, dispatch_uid="tinylog")  # type: ignore[union-attr]
+
+
+def _keep_a_thread_of_gevent() -> None:
+    """Have gevent start a thread of its pool, which it keeps and resolves names with.
+
+    Else the first request of a process that is ending would need one, and Python 3.12 and later start none by then.
+    """
+    gevent, monkey = sys.modules.get("gevent"), sys.modules.get("gevent.monkey")
+    with contextlib.suppress(Exception):  # half-imported, or out of threads
+        if gevent is not None and monkey is not None and monkey.is_module_patched("socket"):
+            gevent.get_hub().threadpool.spawn(int)
 
 
 def _watch_library(library: str, util: Any, process: Any) -> None:

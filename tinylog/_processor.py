@@ -17,7 +17,7 @@ from tinylog._queue import NEVER
 from tinylog._report import Event
 from tinylog._sigterm import flush_on_sigterm
 from tinylog._stats import Ledger, Stats, total
-from tinylog._uwsgi import forks_unnoticed, threads_hint
+from tinylog._uwsgi import forks_unnoticed, is_heir, is_loading, threads_hint
 from tinylog.buffers import make_buffer
 from tinylog.protocols import Buffer, Clock, Delivery, Route, Transport
 from tinylog.settings import Settings
@@ -118,7 +118,7 @@ class Processor:
         Never waits: whoever starts a thread waits for it to come up, and that thread may log before it does.
         """
         notice_fork()
-        if self._closed or self.now() < self._start_at or not self._starting.acquire(blocking=False):
+        if self._closed or is_loading() or self.now() < self._start_at or not self._starting.acquire(blocking=False):
             return
         try:
             begin()
@@ -274,7 +274,11 @@ class Processor:
         self._shared.transport.reset()
         if self._shared.buffer is not None:
             self._shared.buffer.reset()
+        heir = is_heir()
         for lane in self._lanes.values():
-            lane.reset()
+            if heir:
+                lane.inherit()
+            else:
+                lane.reset()
             if self._closed:
                 lane.close()

@@ -226,3 +226,16 @@ def test_a_fork_that_python_is_not_told_of(server, spill):
     status, stdout, stderr = run(server, spill, body + END_OF_CHILD, before=before, flush_interval=30)
     assert (status, stdout, stderr) == (0, "child True 1\n", "")
     assert messages(server) == ["child", "parent"]
+
+
+def test_threads_that_uwsgi_does_not_run(server, spill):
+    """Where threads do not run between requests, a line says so and names the option; rows wait, and arrive (14)."""
+    before = """
+    import sys, types
+    sys.modules["uwsgi"] = types.ModuleType("uwsgi")
+    sys.modules["uwsgi"].__dict__.update(opt={}, has_threads=0, worker_id=lambda: 1)
+    """
+    status, _, stderr = run(server, spill, 'log.info("plain")', before=before)
+    hint = "uWSGI runs no threads between requests, so that rows wait for the next request, or for the end"
+    assert (status, stderr) == (0, f"{hint}: set enable-threads = true\n")
+    assert messages(server) == ["plain"]
