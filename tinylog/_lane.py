@@ -81,15 +81,11 @@ class Lane:
         return Journal(begin, settings.spill.journal_sync, interval, self._shared.clock, self._shared.diagnostics)
 
     def inherit(self) -> None:
-        """Start over, but keep the rows: in a child to whom its parent leaves them.
-
-        The queue's lock is not asked for, since a thread of the parent may have held it.
-        """
-        chunks = list(self.queue._chunks)  # noqa: SLF001
+        """Start over, but keep the rows: in a child to whom its parent leaves them."""
+        lines = self.queue.waiting()
         self.reset()
-        for chunk in chunks:
-            for line in bytes(chunk.data).splitlines(keepends=True):
-                self.queue.put(line)
+        for line in lines:
+            self.queue.put(line)
 
     def put(self, line: bytes) -> bool:
         """Take one encoded row; tell whether it was kept."""

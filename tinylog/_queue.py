@@ -148,21 +148,17 @@ class RouteQueue:
     def _make_room(self, size: int) -> bool:
         if self._limits.when_full == "drop_oldest":
             while not self._fits(size) and self._chunks:
-                self._drop_first()
+                self._bytes -= self._chunks[0].drop_first()
+                self._rows -= 1
+                self._ledger.drop("queue_full")
+                if not self._chunks[0].rows:
+                    self._chunks.popleft()
         elif self._limits.when_full == "block":
             # Others may enter while this one waits: what they add is consistent, since nothing is half done here.
             self._busy = False
             self._space.wait_for(lambda: self._closed or self._fits(size), self._limits.block_timeout)
             self._busy = True
         return self._fits(size) and not self._closed
-
-    def _drop_first(self) -> None:
-        chunk = self._chunks[0]
-        self._bytes -= chunk.drop_first()
-        self._rows -= 1
-        self._ledger.drop("queue_full")
-        if not chunk.rows:
-            self._chunks.popleft()
 
     # -- the worker's side ---------------------------------------------------------------------------------------
 
@@ -259,6 +255,10 @@ class RouteQueue:
             for batch in mine:
                 self._fly(batch)
             return mine
+
+    def waiting(self) -> list[bytes]:
+        """Copy what is queued, without the lock: a thread that a forked child does not have may have held it."""
+        return [line for chunk in list(self._chunks) for line in bytes(chunk.data).splitlines(keepends=True)]
 
     def settle_replayed(self, tally: Tally) -> None:
         """Book the end of rows that came from the buffer, not from this queue."""
