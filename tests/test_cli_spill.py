@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from tests._devserver import tinylog
+from tests._s3 import running_s3
 from tests._server import error
 from tests.conftest import TOKEN
 from tests.process._run import run, start
@@ -85,3 +86,20 @@ def test_replay_without_a_token(spill):
     status, _, stderr = command("replay", "--from", str(spill))
     assert status == 1
     assert stderr.startswith("Error: token: none found")
+
+
+def test_replay_from_a_store_beyond_this_machine(server, spill):
+    """Rows of dead processes come back from an object store too, when their Data Source is named."""
+    with running_s3() as s3:
+        place = s3.place("rows", directory=spill)
+        server.answer = error(503)
+        assert run(server, place, 'log.error("stored")', shutdown_timeout=1.0, backoff_base=0.01)[0] == 0
+        server.answer = server.success
+        env = dict(os.environ, TINYLOG_SPILL=place, TINYBIRD_URL=server.url, TINYBIRD_TOKEN=TOKEN)
+        with tinylog("replay", "--datasource", "logs", env=env) as process:
+            stdout, stderr = process.communicate(timeout=60)
+        assert process.returncode == 0, stderr
+        assert "sent 1 rows" in stdout
+        assert "hush-hush" not in stdout + stderr
+    assert [row["message"] for row in server.rows] == ["stored"]
+    assert not list(spill.glob("*.ndjson"))
