@@ -9,11 +9,12 @@ from typing import Any
 
 from tinylog import _parse as parse
 from tinylog._clock import SystemClock
-from tinylog._context import span_ids
+from tinylog._context import new_id, span_ids
 from tinylog._controls import Controls
 from tinylog._encode import encode_row
 from tinylog._guard import state
 from tinylog._lane import Lane
+from tinylog._layout import Layout, summary_record
 from tinylog._lifecycle import outlive_threads
 from tinylog._redact import redactor
 from tinylog._registry import Parts, acquire
@@ -27,7 +28,6 @@ __all__ = ["Door", "checked_name"]
 _MAX_NESTING = 4  # records made while another is being encoded, by a `__repr__` that logs for example
 
 Row = dict[str, Any]
-Summarise = Callable[[Mapping[str, int], bool], Row]
 _NO_PARTS = Parts()
 
 
@@ -39,7 +39,7 @@ class Door:
         routes: Data Source and whether rows are acknowledged. Rows that an earlier process spilled for these are
             replayed from the first row on; other routes open when they get one.
         parts: what replaces parts of the processor.
-        summarise: makes a row of lost rows by reason and, for an acknowledged one, an id; None for no such rows.
+        summary: makes the rows that tell of lost ones; None for no such rows.
         closed_at_exit: whether somebody closes this door as the process ends. Else each row is delivered as it comes
             once exit functions run.
     """
@@ -50,13 +50,13 @@ class Door:
         routes: Iterable[tuple[str, bool]],
         *,
         parts: Parts = _NO_PARTS,
-        summarise: Summarise | None = None,
+        summary: Layout | None = None,
         closed_at_exit: bool = True,
     ) -> None:
         self._closed_at_exit = closed_at_exit
         self._max_row_bytes = settings.door.max_row_bytes
         self._closed = False
-        self._summarise = summarise
+        self._summary_layout = summary
         self._redact = redactor(settings.controls.redact) if settings.controls.redact else None
         self._controls = Controls(settings.controls, parts.clock or SystemClock(), random.random)
         self.selective = self._controls.active
@@ -69,12 +69,14 @@ class Door:
     def _open(self, datasource: str, acknowledged: bool) -> Lane:
         delivery = Delivery.ACK if acknowledged else Delivery.FIRE_AND_FORGET
         lane = self._processor.lane(Route(datasource, delivery))
-        if self._summarise is not None:
-            lane.summary = functools.partial(self._summary, self._summarise, acknowledged)
+        if self._summary_layout is not None:
+            lane.summary = functools.partial(self._summary, self._summary_layout, acknowledged)
         return self._lanes.setdefault((datasource, acknowledged), lane)
 
-    def _summary(self, summarise: Summarise, acknowledged: bool, lost: Mapping[str, int]) -> bytes:
-        return encode_row(summarise(lost, acknowledged), self._max_row_bytes)
+    def _summary(self, layout: Layout, acknowledged: bool, lost: Mapping[str, int]) -> bytes:
+        record = summary_record(lost)
+        row = layout(record, record.getMessage(), new_id() if acknowledged else None)
+        return encode_row(row, self._max_row_bytes)
 
     def holds_back(self, datasource: str, logger: str, key: Hashable, make: Callable[[], Row]) -> bool:
         """Tell whether the source controls hold a record back, and count it. Ask only if `selective`.

@@ -59,11 +59,10 @@ class Lane:
         """Start over, empty and not started: for the child after a fork."""
         self.queue.reset()
         self.started = False
-        self._exporter = Exporter(self.route, self._shared, self._pace, self.queue.sent)
-        shared = self._shared
+        shared, buffer = self._shared, self._buffer
+        self._exporter = Exporter(self.route, shared, self._pace, self.queue.sent)
         self._reporter = Reporter(self.route, shared.clock, shared.diagnostics, shared.on_event)
-        buffer = self._buffer
-        self._replay = buffer and Replay(self.route, buffer, self._exporter, self.queue, self._shared.clock)
+        self._replay = buffer and Replay(self.route, buffer, self._exporter, self.queue, shared.clock)
         self._lock_type = threading.Lock
         self._export_lock = threading.Lock()
         self._interrupt = threading.Event()

@@ -54,10 +54,7 @@ def seconds(*, zero: bool = False) -> Parser[float]:
     """Accept a finite number of seconds above zero, or from zero on."""
 
     def parse(value: Any) -> float:
-        try:
-            number = math.nan if isinstance(value, bool) else float(value)
-        except (TypeError, ValueError):
-            number = math.nan
+        number = _number(value)
         if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
             raise ValueError(f"expected a number of seconds {'from' if zero else 'above'} 0")
         return number
@@ -67,13 +64,18 @@ def seconds(*, zero: bool = False) -> Parser[float]:
 
 def share(value: Any) -> float:
     """Accept a number from 0 to 1."""
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
+    number = _number(value)
     if not 0 <= number <= 1:
         raise ValueError("expected a number from 0 to 1")
     return number
+
+
+def _number(value: Any) -> float:
+    """Read a number; NaN, which fails every check, when it is none."""
+    try:
+        return math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def one_of(*choices: str | None) -> Parser[str | None]:

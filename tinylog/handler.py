@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from tinylog._context import new_id
 from tinylog._door import Door, checked_name
 from tinylog._guard import is_chatter
-from tinylog._layout import DELIVERY_KEY, ack_threshold, is_critical, make_layout, message_of, summary_record
+from tinylog._layout import DELIVERY_KEY, ack_threshold, is_critical, make_layout, message_of
 from tinylog._registry import Parts
 from tinylog._report import Event
 from tinylog._resolve import resolve
@@ -62,7 +62,7 @@ class TinybirdHandler(logging.Handler):
         self._datasource = checked_name(datasource)
         routes = [(self._datasource, True), (self._datasource, False)]
         parts = Parts(transport, buffer, clock, on_event)
-        self._door = Door(settings, routes, parts=parts, summarise=self._summary)
+        self._door = Door(settings, routes, parts=parts, summary=self._layout)
         super().__init__(level)  # last, since from then on logging knows the handler, and flushes it at exit
 
     def handle(self, record: logging.LogRecord) -> bool:
@@ -94,10 +94,6 @@ class TinybirdHandler(logging.Handler):
         key = (record.name, record.levelno, template)
         make = functools.partial(self._row, record, critical=False)
         return self._door.holds_back(self._datasource, record.name, key, make)
-
-    def _summary(self, lost: Mapping[str, int], critical: bool) -> dict[str, Any]:
-        record = summary_record(lost)
-        return self._layout(record, record.getMessage(), new_id() if critical else None)
 
     def _row(self, record: logging.LogRecord, critical: bool) -> dict[str, Any]:
         message, trouble = (self._formatted(record), None) if self.formatter else message_of(record)

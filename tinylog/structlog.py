@@ -12,7 +12,7 @@ from tinylog._context import new_id
 from tinylog._door import Door, checked_name
 from tinylog._event import Event, read_level, read_name
 from tinylog._guard import is_chatter
-from tinylog._layout import DELIVERY_KEY, ack_threshold, is_critical, make_layout, summary_record
+from tinylog._layout import DELIVERY_KEY, ack_threshold, is_critical, make_layout
 from tinylog._registry import Parts
 from tinylog._report import Event as TinylogEvent
 from tinylog._resolve import resolve
@@ -79,7 +79,7 @@ class TinybirdProcessor:
         self._datasource = checked_name(datasource)
         routes = [(self._datasource, True), (self._datasource, False)]
         parts = Parts(transport, buffer, clock, on_event)
-        self._door = Door(settings, routes, parts=parts, summarise=self._summary, closed_at_exit=False)
+        self._door = Door(settings, routes, parts=parts, summary=self._layout, closed_at_exit=False)
 
     def __call__(self, logger: Any, method_name: str, event_dict: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """Ship the event dict; structlog calls this.
@@ -112,10 +112,6 @@ class TinybirdProcessor:
         event = event_dict.get("event")
         key = (name, level[1], event if isinstance(event, str) else type(event).__qualname__)
         return self._door.holds_back(self._datasource, name or "", key, make)
-
-    def _summary(self, lost: Mapping[str, int], critical: bool) -> dict[str, Any]:
-        record = summary_record(lost)
-        return self._layout(record, record.getMessage(), new_id() if critical else None)
 
     def _row(
         self, event_dict: Mapping[str, Any], name: str | None, level: tuple[str, int], critical: bool

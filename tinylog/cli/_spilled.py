@@ -14,7 +14,7 @@ from tinylog.buffers import DirectoryBuffer, make_directory
 from tinylog.errors import ConfigurationError
 from tinylog.settings import Settings
 
-__all__ = ["directory", "from_option", "open_buffer"]
+__all__ = ["directory", "from_option"]
 
 from_option = click.option(
     "--from",
@@ -25,7 +25,7 @@ from_option = click.option(
 
 
 def directory(folder: Path | None, *, needs_token: bool) -> tuple[Settings, DirectoryBuffer]:
-    """Find the settings and the spill directory.
+    """Find the settings and the spill directory that they name, or that takes over from the store that they name.
 
     Raises:
         ConfigurationError: there is none.
@@ -34,13 +34,8 @@ def directory(folder: Path | None, *, needs_token: bool) -> tuple[Settings, Dire
     if not needs_token:
         options["token"] = "none-needed"  # noqa: S105 - nothing is sent
     settings = resolve(options)
-    return settings, open_buffer(settings)
-
-
-def open_buffer(settings: Settings) -> DirectoryBuffer:
-    """Open the directory that the settings name, or that takes over from the store that they name."""
     clock = SystemClock()
     buffer = make_directory(settings.spill, settings.connection.host, clock, Diagnostics(clock))
     if buffer is None:
         raise ConfigurationError("spill: it is switched off; name the directory with --from")
-    return buffer
+    return settings, buffer

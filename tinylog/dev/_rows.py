@@ -46,11 +46,6 @@ def dump_line(row: Row) -> bytes:
         return json.dumps(row, ensure_ascii=False).encode()
 
 
-def dump_lines(rows: list[Row]) -> bytes:
-    """Rows as NDJSON, each line ended."""
-    return b"".join(dump_line(row) + b"\n" for row in rows)
-
-
 def _parse(text: bytes, number: int) -> Row:
     try:
         row = _parse_exactly(text) if _HUGE_NUMBER.search(text) else _parse_quickly(text)
