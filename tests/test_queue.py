@@ -140,12 +140,62 @@ def test_block_gives_up_after_its_timeout_and_at_close():
     assert stats(patient).submitted == 2
 
 
+def test_many_threads_at_once_and_a_worker_that_takes():
+    """Rows come in without a lock, yet none is lost or doubled, and each thread's stay in their order."""
+    queue = make(batch_rows=5_000, batch_bytes=2**20)
+    taken = []
+
+    def worker():
+        while len(taken) < 40_000:
+            queue.wake.wait(30)
+            queue.wake.clear()
+            while batch := queue.take(all_rows=True):
+                taken.extend(bytes(batch.data).splitlines())
+                queue.settle(batch, Tally(delivered=batch.rows))
+
+    def caller(name):
+        for number in range(5_000):
+            assert queue.put(b"%d %d\n" % (name, number))
+
+    threads = [threading.Thread(target=worker), *(threading.Thread(target=caller, args=(name,)) for name in range(8))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for name in range(8):
+        assert [row for row in taken if row.startswith(b"%d " % name)] == [b"%d %d" % (name, n) for n in range(5_000)]
+    assert stats(queue).delivered == stats(queue).submitted == 40_000
+
+
+def test_a_first_row_wakes_the_worker_whatever_the_limits():
+    """A worker that found nothing sleeps until it is woken; later rows of the same chunk need not wake it."""
+    queue = make(batch_rows=5_000, batch_bytes=2**20)
+    for _ in range(3):
+        queue.wake.clear()
+        queue.put(line(1))
+        assert queue.wake.is_set()
+        queue.wake.clear()
+        queue.put(line(2))
+        assert not queue.wake.is_set()
+        assert queue.take(all_rows=True).data == line(1) + line(2)
+
+
+def test_bounds_are_kept_by_rows_that_come_in_without_a_lock():
+    """What waits for the lock counts as well."""
+    queue = make(batch_rows=5_000, batch_bytes=2**20, max_rows=1_000)
+    kept = sum(queue.put(line(1)) for _ in range(2_000))
+    assert kept == stats(queue).queued == 1_000
+    assert stats(queue).dropped == {"queue_full": 1_000}
+    queue.close()
+    assert not queue.put(line(1))
+
+
 def test_rows_put_aside_arrive_with_the_next_call():
     """What is logged while its own thread delivers is kept: no lock, no send of its own (pitfall 3)."""
     queue = make()
     queue.put_aside(line(1))
     queue.put(line(2))
-    assert queue.take(all_rows=True).data == line(2) + line(1)
+    assert queue.take(all_rows=True).data == line(1) + line(2)
 
 
 def test_what_is_seized_is_no_longer_the_workers():

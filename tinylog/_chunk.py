@@ -34,9 +34,9 @@ class Chunk:
         self._file = journal.begin() if journal else None
         self._journaled = 0
 
-    def full(self, limits: BatchLimits, size: int = 0) -> bool:
-        """Tell whether a row of `size` bytes is one too many; without a size, whether any is."""
-        return self.rows >= limits.max_rows or len(self.data) + (size or 1) > limits.max_bytes
+    def takes(self, limits: BatchLimits, size: int = 1, rows: int = 1) -> bool:
+        """Tell whether so many bytes and rows more are within the limits."""
+        return self.rows + rows <= limits.max_rows and len(self.data) + size <= limits.max_bytes
 
     def add(self, line: bytes) -> None:
         """Add a row, on disk first."""
@@ -44,6 +44,11 @@ class Chunk:
             self._journaled += self._journal.append(self._file, line)
         self.data += line
         self.rows += 1
+
+    def add_all(self, lines: list[bytes]) -> None:
+        """Add rows that need not be on disk."""
+        self.data += b"".join(lines)
+        self.rows += len(lines)
 
     def drop_first(self) -> int:
         """Take the oldest row away; give its bytes. Its journal goes with the last."""

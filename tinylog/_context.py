@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import os
 import sys
 import time
@@ -9,27 +11,28 @@ import uuid
 
 __all__ = ["new_id", "rfc3339", "rfc3339_nanos", "span_ids"]
 
-_second: tuple[int, str] = (-1, "")
+_MICROS = 1_000_000  # of a second
+
+
+@functools.lru_cache(maxsize=16)  # records come in the order of time, but for a few
+def _date_time(seconds: int) -> str:
+    """Write a time up to its second: `2026-11-24T05:45:12`."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def rfc3339(seconds: float) -> str:
     """Write a time as RFC 3339 with microseconds and `Z`: `2026-11-24T05:45:12.123456Z`."""
-    global _second  # noqa: PLW0603 - one tuple, replaced whole, so that no thread sees half of it
-    whole = int(seconds // 1)
-    fraction = round((seconds - whole) * 1e6)
-    if fraction == 1_000_000:  # noqa: PLR2004 - rounded up
-        whole, fraction = whole + 1, 0
-    cached = _second
-    if cached[0] != whole:
-        cached = _second = (whole, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)))
-    return f"{cached[1]}.{fraction:06d}Z"
+    whole = math.floor(seconds)
+    micros = int((seconds - whole) * _MICROS + 0.5)
+    if micros == _MICROS:  # rounded up
+        whole, micros = whole + 1, 0
+    return f"{_date_time(whole)}.{micros:06d}Z"
 
 
 def rfc3339_nanos(nanos: int) -> str:
     """Write nanoseconds since the epoch with up to nine fractional digits, trailing zeros cut, as Go does."""
     whole, fraction = divmod(nanos, 1_000_000_000)
-    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-    return f"{text}.{fraction:09d}".rstrip("0").rstrip(".") + "Z"
+    return f"{_date_time(whole)}.{fraction:09d}".rstrip("0").rstrip(".") + "Z"
 
 
 def new_id() -> str:

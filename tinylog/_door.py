@@ -118,6 +118,16 @@ class Door:
             line = encode_row(self._redact(row) if self._redact else row, self._max_row_bytes)
         finally:
             state.depth -= 1
+        return self.put(lane, line)
+
+    def lane(self, datasource: str, acknowledged: bool) -> Lane:
+        """Give the lane of a route of this door's. It stays the same."""
+        return self._lanes[datasource, acknowledged]
+
+    def put(self, lane: Lane, line: bytes) -> bool:
+        """Put an encoded row into its queue; tell whether it was kept."""
+        if lane.direct and not self._closed and not state.delivering:
+            return lane.queue.put(line)
         if state.delivering:
             lane.queue.put_aside(line)
             return True

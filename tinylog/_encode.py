@@ -20,7 +20,7 @@ from typing import Any
 
 import orjson
 
-__all__ = ["encode_row", "encode_value", "plain"]
+__all__ = ["dump_line", "encode_row", "encode_value", "plain"]
 
 MAX_DEPTH = 20
 MAX_DECIMAL_BITS = 10_000  # Python refuses to write much larger integers in decimal
@@ -41,13 +41,22 @@ def encode_row(row: Mapping[str, Any], max_bytes: int) -> bytes:
     A row that is too long is shortened: its longest texts and containers first, marked with `…[truncated]`.
     """
     try:
-        line = orjson.dumps(row, _default, _LINE_OPTIONS)
+        line = dump_line(row)
         # orjson writes NaN and infinities as null. Layouts leave None out, so that a null is rare and worth a look.
         if b"null" not in line and len(line) <= max_bytes:
             return line
     except Exception:  # noqa: S110 - whatever the application's objects raise
         pass
     return _encode_cleaned(row, max_bytes)
+
+
+def dump_line(row: Mapping[str, Any]) -> bytes:
+    """Encode a row in one go, with `null` for NaN and infinities.
+
+    Raises:
+        Exception: it holds what orjson does not write, or an object's own method failed.
+    """
+    return orjson.dumps(row, _default, _LINE_OPTIONS)
 
 
 def encode_value(value: Any) -> str:

@@ -21,7 +21,17 @@ from typing import Any, cast
 from tinylog._encode import encode_value
 from tinylog._layout import DELIVERY_KEY, Details, exception_fields
 
-__all__ = ["Event", "read_level", "read_name"]
+__all__ = [
+    "CALLSITE",
+    "CONSUMED",
+    "Event",
+    "asynchronous",
+    "caller",
+    "process_name",
+    "read_level",
+    "read_name",
+    "task_name",
+]
 
 _LEVELS = {
     "debug": ("DEBUG", logging.DEBUG),
@@ -38,10 +48,10 @@ _LEVELS = {
     "notset": ("NOTSET", logging.NOTSET),
 }
 _MESSAGE_KEYS = ("event", "message", "msg")  # the latter two are what `EventRenamer` is mostly used for
-_CONSUMED = frozenset(
+CONSUMED = frozenset(
     {"level", "logger", "exc_info", "stack_info", "stacklevel", "positional_args", "_record", "_from_structlog"}
 ) | {DELIVERY_KEY}
-_CALLSITE = {
+CALLSITE = {
     "pathname": ("pathname", str),
     "module": ("module", str),
     "func_name": ("funcName", str),
@@ -54,7 +64,7 @@ _CALLSITE = {
 """The keys of structlog's `CallsiteParameterAdder`, the names that `logging` has for them, and their types."""
 
 _YEAR_10000 = 253_402_300_800  # seconds; a number beyond it is of another unit, such as milliseconds
-_COPIED = tuple(attribute for attribute, _ in _CALLSITE.values())
+_COPIED = tuple(attribute for attribute, _ in CALLSITE.values())
 
 
 class Event:
@@ -69,7 +79,7 @@ class Event:
     # The names are those of logging.LogRecord.
     def __init__(self, event_dict: Mapping[str, Any], logger: str | None, level: tuple[str, int]) -> None:
         record = event_dict.get("_record")
-        extras = {key: value for key, value in event_dict.items() if key not in _CONSUMED}
+        extras = {key: value for key, value in event_dict.items() if key not in CONSUMED}
         self.levelname, self.levelno = level
         self.stack_info: str | None = None
         if isinstance(record, logging.LogRecord) and not _is_structlogs(record):
@@ -77,8 +87,8 @@ class Event:
         else:
             self._look_around(event_dict)
         self.name: str = logger or self.name
-        for key in _CALLSITE.keys() & extras.keys():
-            attribute, kind = _CALLSITE[key]
+        for key in CALLSITE.keys() & extras.keys():
+            attribute, kind = CALLSITE[key]
             if type(extras[key]) is kind:
                 setattr(self, attribute, extras.pop(key))
         created = _read_time(extras["timestamp"]) if "timestamp" in extras else None
@@ -100,7 +110,7 @@ class Event:
         self.taskName = getattr(record, "taskName", None)
 
     def _look_around(self, event_dict: Mapping[str, Any]) -> None:
-        frame = _caller(event_dict.get("stacklevel"))
+        frame = caller(event_dict.get("stacklevel"))
         self.pathname, self.module = _file(frame.f_code.co_filename)
         self.funcName = frame.f_code.co_name  # as logging names it
         self.lineno = frame.f_lineno
@@ -108,8 +118,8 @@ class Event:
         thread: tuple[int, str] | None = _structlogs("_ASYNC_CALLING_THREAD")
         self.thread, self.threadName = thread or (threading.get_ident(), threading.current_thread().name)
         self.process = os.getpid()
-        self.processName = _process_name()
-        self.taskName = _task_name()
+        self.processName = process_name()
+        self.taskName = task_name()
         if event_dict.get("stack_info") and not isinstance(event_dict["stack_info"], str):
             self.stack_info = "Stack (most recent call last):\n" + "".join(traceback.format_stack(frame)).rstrip("\n")
 
@@ -215,7 +225,7 @@ def _nearest(naive: dt.datetime) -> float:
     return min(choices, key=lambda choice: abs(choice - now))
 
 
-def _caller(stacklevel: Any) -> FrameType:
+def caller(stacklevel: Any) -> FrameType:
     """Find the frame that logged, also when structlog's asynchronous methods moved the work to another thread."""
     frame = _structlogs("_ASYNC_CALLING_STACK") or sys._getframe(1)  # noqa: SLF001 - as logging does
     skip = stacklevel - 1 if isinstance(stacklevel, int) else 0
@@ -226,6 +236,11 @@ def _caller(stacklevel: Any) -> FrameType:
         skip -= not internal
         frame = frame.f_back
     return cast("FrameType", frame)
+
+
+def asynchronous() -> bool:
+    """Whether structlog's asynchronous methods moved the work to another thread."""
+    return _structlogs("_ASYNC_CALLING_STACK") is not None
 
 
 def _structlogs(variable: str) -> Any:
@@ -251,13 +266,14 @@ def _is_structlogs(record: logging.LogRecord) -> bool:
     return Path(record.pathname).parent.name == "structlog"
 
 
-def _process_name() -> str:
+def process_name() -> str:
     """Name the process, as logging does: without loading `multiprocessing`."""
     multiprocessing = sys.modules.get("multiprocessing")
     return str(multiprocessing.current_process().name) if multiprocessing is not None else "MainProcess"
 
 
-def _task_name() -> str | None:
+def task_name() -> str | None:
+    """Name the current task of asyncio, if there is one."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None or asyncio._get_running_loop() is None:  # noqa: SLF001 - documented; `current_task` would raise
         return None

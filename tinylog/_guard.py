@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-__all__ = ["SPAN_MARK", "delivering", "forget_other_threads", "holds_logging_lock", "is_chatter", "state"]
+__all__ = ["SPAN_MARK", "delivering", "forget_other_threads", "holds_logging_lock", "inside", "is_chatter", "state"]
 
 SPAN_MARK = int.from_bytes(b"tinylog", "big")
 """OpenTelemetry's current span id while this library delivers, without a trace id, so that it is none.
@@ -23,6 +23,9 @@ else is left: batch processors strip it before exporters see the record.)
 _OWN_PREFIX = "tinylog"
 _CLIENT_PREFIXES = ("tinylog", "urllib3", "requests", "charset_normalizer")
 
+
+inside: set[int] = set()
+"""Threads that deliver, or take the short way with a record: what they log meanwhile goes the long way."""
 
 # By the id that `_thread` gives now, so that it holds for greenlets too, even when gevent patches after the import.
 _delivering: set[int] = set()
@@ -48,6 +51,7 @@ def delivering() -> Iterator[None]:
     me = _thread.get_ident()
     outer = me in _delivering
     _delivering.add(me)
+    inside.add(me)
     trace_again = _stop_tracing()
     try:
         yield
@@ -55,11 +59,13 @@ def delivering() -> Iterator[None]:
         trace_again()
         if not outer:
             _delivering.discard(me)
+            inside.discard(me)
 
 
 def forget_other_threads() -> None:
     """Start over in the child of a fork, where other threads will get the ids of the parent's."""
-    _delivering.intersection_update({_thread.get_ident()})
+    for threads in (_delivering, inside):
+        threads.intersection_update({_thread.get_ident()})
 
 
 def holds_logging_lock() -> bool:

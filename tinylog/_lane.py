@@ -39,6 +39,8 @@ class Lane:
         pace: how far apart requests to the Data Source are kept.
 
     Attributes:
+        started: whether it has a thread, so that nobody need start one.
+        direct: whether its queue may be used without `put`: it is started, and the process does not end.
         summary: makes an encoded row of lost rows by reason, for the table to show the hole; None for no such row.
         behind: whether the last `drain` was cut short, so that rows are left that have had their chance.
     """
@@ -58,7 +60,7 @@ class Lane:
     def reset(self) -> None:
         """Start over, empty and not started: for the child after a fork."""
         self.queue.reset()
-        self.started = False
+        self.started = self.direct = False
         shared, buffer = self._shared, self._buffer
         self._exporter = Exporter(self.route, shared, self._pace, self.queue.sent)
         self._reporter = Reporter(self.route, shared.clock, shared.diagnostics, shared.on_event)

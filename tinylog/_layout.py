@@ -48,7 +48,7 @@ class Layout(Protocol):
         """Take a record, its message, an id for an acknowledged row, and details that are not the record's own."""
 
 
-_RECORD_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {
+RECORD_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {
     "message",
     "asctime",
     "taskName",
@@ -56,8 +56,8 @@ _RECORD_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {
 }
 
 FLAT_FIELDS = (
-    *("timestamp", "level", "logger", "message", "module", "function", "line", "pathname"),
-    *("process_id", "process_name", "thread_id", "thread_name", "task_name"),
+    *("timestamp", "level", "logger", "module", "function", "line", "pathname"),
+    *("process_id", "process_name", "thread_id", "thread_name", "task_name", "message"),
     *("exception_type", "exception_message", "exception_stacktrace", "stack_info"),
     *("trace_id", "span_id", "id", "message_error"),
 )
@@ -131,7 +131,7 @@ def message_of(record: logging.LogRecord) -> tuple[str, str | None]:
 
 def extras(record: logging.LogRecord) -> dict[str, Any]:
     """Find what the caller added to the record."""
-    return {key: value for key, value in record.__dict__.items() if key not in _RECORD_ATTRIBUTES}
+    return {key: value for key, value in record.__dict__.items() if key not in RECORD_ATTRIBUTES}
 
 
 def details_of(record: logging.LogRecord) -> Details:
@@ -153,6 +153,32 @@ def exception_fields(info: Any, known_text: str | None) -> tuple[str | None, str
     return name, message, text
 
 
+def site_fields(record: logging.LogRecord, static_fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the fields of a flat row that all records of one line of code share."""
+    fields = {
+        "level": record.levelname,
+        "logger": record.name,
+        **static_fields,
+        "module": record.module,
+        "function": record.funcName,
+        "line": record.lineno,
+        "pathname": record.pathname,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def context_fields(record: logging.LogRecord) -> dict[str, Any]:
+    """Give the fields of a flat row that all records of one thread or task share."""
+    fields = {
+        "process_id": record.process,
+        "process_name": record.processName,
+        "thread_id": record.thread,
+        "thread_name": record.threadName,
+        "task_name": getattr(record, "taskName", None),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def _flat(static_fields: Mapping[str, Any]) -> Layout:
     taken = frozenset(FLAT_FIELDS) | frozenset(static_fields)
 
@@ -161,25 +187,13 @@ def _flat(static_fields: Mapping[str, Any]) -> Layout:
     ) -> dict[str, Any]:
         row = {
             "timestamp": rfc3339(record.created),
-            "level": record.levelname,
-            "logger": record.name,
+            **site_fields(record, static_fields),
+            **context_fields(record),
             "message": message,
-            **static_fields,
-            "module": record.module,
-            "function": record.funcName,
-            "line": record.lineno,
-            "pathname": record.pathname,
-            "process_id": record.process,
-            "process_name": record.processName,
-            "thread_id": record.thread,
-            "thread_name": record.threadName,
         }
-        if record.process is None or record.processName is None or record.thread is None or record.funcName is None:
-            row = {name: value for name, value in row.items() if value is not None}
         _add_rare(row, record, row_id, details)
-        # One pass over all attributes, since this is the hottest loop of all.
-        for key, value in record.__dict__.items() if details is None else details.extras.items():
-            if value is not None and (key not in _RECORD_ATTRIBUTES or details is not None):
+        for key, value in (extras(record) if details is None else details.extras).items():
+            if value is not None:
                 row[key if key not in taken and key not in row else _free_name(key, row, taken)] = value
         return row
 
@@ -195,9 +209,6 @@ def _add_rare(row: dict[str, Any], record: logging.LogRecord, row_id: str | None
     ids = span_ids()
     if ids is not None:
         row["trace_id"], row["span_id"], _ = ids
-    task_name = getattr(record, "taskName", None)
-    if task_name is not None:
-        row["task_name"] = task_name
     if record.stack_info is not None:
         row["stack_info"] = record.stack_info
     if row_id is not None:

@@ -126,6 +126,7 @@ class Processor:
                 if lane.route not in self._attended and self._start_thread(lane):
                     self._attended.add(lane.route)
                     lane.started = not forks_unnoticed()  # else each row asks again whether it is in a child
+                    lane.direct = lane.started and not self.ending
         finally:
             self._starting.release()
 
@@ -248,6 +249,8 @@ class Processor:
             timeout: seconds for delivery, of what comes later too.
         """
         self.ending = True
+        for lane in list(self._lanes.values()):
+            lane.direct = False
         self._exit_at = self.now() + timeout
         if not self._closed:
             self.settle(timeout)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from tinylog._chunk import Chunk, halve
+from tinylog._inflight import InFlight
 from tinylog._journal import Journal
 from tinylog._stats import Ledger, Tally
 from tinylog.protocols import Batch, Buffer, Clock, Route
@@ -22,6 +23,9 @@ from tinylog.settings import BatchLimits, QueueLimits
 __all__ = ["NEVER", "RouteQueue"]
 
 NEVER = float("inf")  # seconds
+# How much may wait for the lock: little against bounds and batches. More is reserved, for threads that come together.
+_INBOX, _SHORT = 64, 4096  # rows; bytes of one
+_RESERVE_ROWS, _RESERVE_BYTES = 4 * _INBOX, 4 * _INBOX * _SHORT
 
 
 class RouteQueue:
@@ -57,12 +61,12 @@ class RouteQueue:
         self._space = threading.Condition(self._lock)
         self.wake = threading.Event()
         self._busy = False
-        self._aside: deque[bytes] = deque()
+        self._inbox: deque[bytes] = deque()
+        self._unlocked = 0
         self._chunks: deque[Chunk] = deque()
         self._returned: deque[Batch] = deque()
-        self._in_flight: dict[int, Batch] = {}
-        self._rows = self._bytes = self._in_flight_rows = 0
-        self._submitted = 0
+        self._in_flight = InFlight()
+        self._rows = self._bytes = self._submitted = 0
         self.spills = 0
         self._ledger = Ledger()
         self._closed = False
@@ -71,28 +75,29 @@ class RouteQueue:
 
     def put(self, line: bytes) -> bool:
         """Take one encoded row; tell whether it was kept. Never raises; waits only under `when_full="block"`."""
-        with self._lock:
-            if self._busy:  # this very thread is inside, a few frames up
-                self._aside.append(line)
-                return True
-            self._busy = True
-            try:
-                kept = self._append(line)
-            finally:
-                self._busy = False
-            if self._aside:
-                self._merge()
-            return kept
+        inbox = self._inbox
+        if len(inbox) >= self._unlocked or len(line) > _SHORT:
+            return self._put(line)
+        inbox.append(line)
+        if not self._chunks:  # asked after the append: the worker looks into the inbox after it took the last chunk
+            self.due_in()
+        return True
+
+    def _put(self, line: bytes) -> bool:
+        with self._section() as nested:
+            if nested:
+                self._inbox.append(line)
+            return nested or self._append(line)
 
     def put_aside(self, line: bytes) -> None:
-        """Take a row from a thread that is busy delivering: no lock, no signal, no effect before the next call."""
-        self._aside.append(line)
+        """Take a row from a thread that delivers: no lock, no signal, no effect before the next call."""
+        self._inbox.append(line)
 
     def put_in_flight(self, line: bytes) -> None:
         """Take a row that no queue will see: whoever seizes what is in flight answers for it."""
         with self._section():
             self._submitted, self._rows, self._bytes = self._submitted + 1, self._rows + 1, self._bytes + len(line)
-            self._fly(Batch(self.route, line, 1))
+            self._in_flight.add(Batch(self.route, line, 1))
 
     def refuse(self, reason: str) -> None:
         """Count a record that is not taken."""
@@ -100,28 +105,37 @@ class RouteQueue:
             self._submitted += 1
             self._ledger.drop(reason)
 
-    def _merge(self) -> None:
-        """Take in what was put aside; the lock is held, and nobody is inside."""
-        self._busy = True
-        try:
-            while self._aside:
-                self._append(self._aside.popleft())
-        finally:
-            self._busy = False
-
     @contextmanager
-    def _section(self) -> Iterator[None]:
-        """Hold the lock; what this thread logs meanwhile is put aside."""
+    def _section(self) -> Iterator[bool]:
+        """Hold the lock; what this thread logs meanwhile waits in the inbox. Tells whether it is inside already."""
         with self._lock:
-            if self._aside and not self._busy:  # else a flush would not know of what was put aside before it
-                self._merge()
             outer, self._busy = self._busy, True
             try:
-                yield
+                if not outer:  # else a flush would not know of what came before it
+                    self._empty_inbox()
+                yield outer
             finally:
+                if not outer:
+                    self._empty_inbox()
                 self._busy = outer
-            if self._aside and not outer:
-                self._merge()
+
+    def _empty_inbox(self) -> None:
+        """Book what is in the inbox; the lock is held, and nobody is inside."""
+        while self._inbox:
+            lines = list(self._inbox)  # one call into C, during which no other thread appends
+            size = sum(map(len, lines))
+            chunk = self._chunks[-1] if self._chunks and self._fits(size, len(lines)) and not self._closed else None
+            if chunk and chunk.takes(self._batch, size, len(lines)):
+                chunk.add_all(lines)
+                self._submitted, self._rows = self._submitted + len(lines), self._rows + len(lines)
+                self._bytes += size
+            else:
+                for line in lines:
+                    self._append(line)
+            for _ in lines:
+                self._inbox.popleft()
+        roomy = self._fits(_RESERVE_BYTES, _RESERVE_ROWS) and not self._closed and self._journal is None
+        self._unlocked = min(_INBOX, self._batch.max_rows // _INBOX) if roomy else 0
 
     def _append(self, line: bytes) -> bool:
         self._submitted += 1
@@ -133,7 +147,7 @@ class RouteQueue:
             self._ledger.drop("queue_full")
             return False
         chunk = self._chunks[-1] if self._chunks else None
-        if chunk is None or chunk.full(self._batch, size):
+        if chunk is None or not chunk.takes(self._batch, size):
             chunk = Chunk(self._clock.monotonic(), self._journal)
             self._chunks.append(chunk)
             self.wake.set()
@@ -142,8 +156,8 @@ class RouteQueue:
         self._bytes += size
         return True
 
-    def _fits(self, size: int) -> bool:
-        return self._rows < self._limits.max_rows and self._bytes + size <= self._limits.max_bytes
+    def _fits(self, size: int, rows: int = 1) -> bool:
+        return self._rows + rows <= self._limits.max_rows and self._bytes + size <= self._limits.max_bytes
 
     def _make_room(self, size: int) -> bool:
         if self._limits.when_full == "drop_oldest":
@@ -170,7 +184,7 @@ class RouteQueue:
             if not self._chunks:
                 return NEVER
             chunk = self._chunks[0]
-            if chunk.full(self._batch):
+            if not chunk.takes(self._batch):
                 return 0.0
             return max(0.0, chunk.born + self._batch.flush_interval - self._clock.monotonic())
 
@@ -183,23 +197,23 @@ class RouteQueue:
                 batch = self._chunks.popleft().batch(self.route)
             else:
                 return None
-            self._fly(batch)
+            self._in_flight.add(batch)
             return batch
 
     def split(self, batch: Batch) -> list[Batch]:
         """Replace a batch in flight by its halves. Nothing comes back when it is no longer in flight."""
         with self._section():
-            if not self._land(batch):
+            if not self._in_flight.remove(batch):
                 return []
             halves = halve(batch)
             for half in halves:
-                self._fly(half)
+                self._in_flight.add(half)
             return halves
 
     def settle(self, batch: Batch, tally: Tally) -> None:
         """Book the end of a batch in flight, unless somebody else has seized it meanwhile."""
         with self._section():
-            if not self._land(batch):
+            if not self._in_flight.remove(batch):
                 return
             self._rows -= batch.rows
             self._bytes -= len(batch.data)
@@ -210,7 +224,7 @@ class RouteQueue:
 
     def spill(self, batch: Batch, buffer: Buffer) -> None:
         """Put a batch in flight into the buffer. Writes to disk or network: not under the lock."""
-        if self._in_flight.get(id(batch)) is not batch:  # seized: who did that spills it
+        if batch not in self._in_flight:  # seized: who did that spills it
             return
         kept = batch.backing is not None and batch.backing.keep(batch)
         evicted = 0 if kept else buffer.put(batch)
@@ -229,13 +243,14 @@ class RouteQueue:
     def give_back(self, batches: Iterable[Batch]) -> None:
         """Queue batches again, in front of all others and in the given order."""
         with self._section():
-            back = [batch for batch in batches if self._land(batch)]
+            back = [batch for batch in batches if self._in_flight.remove(batch)]
             self._returned.extendleft(reversed(back))
 
     def close(self) -> None:
         """Refuse rows from now on, and let go of callers who wait for space."""
         with self._section():
             self._closed = True
+            self._unlocked = 0
             self._space.notify_all()
         self.wake.set()
 
@@ -245,20 +260,19 @@ class RouteQueue:
         The batches count as in flight, and are the caller's to settle.
         """
         with self._section():
-            held = [*self._in_flight.values()]
-            for batch in held:
-                self._land(batch)
+            held = self._in_flight.clear()
             queued = [*self._returned, *(chunk.batch(self.route) for chunk in self._chunks)]
             self._returned.clear()
             self._chunks.clear()
             mine = [replace(batch) for batch in (*held, *queued)]
             for batch in mine:
-                self._fly(batch)
+                self._in_flight.add(batch)
             return mine
 
     def waiting(self) -> list[bytes]:
         """Copy what is queued, without the lock: a thread that a forked child does not have may have held it."""
-        return [line for chunk in list(self._chunks) for line in bytes(chunk.data).splitlines(keepends=True)]
+        booked = [line for chunk in list(self._chunks) for line in bytes(chunk.data).splitlines(keepends=True)]
+        return booked + list(self._inbox)
 
     def settle_replayed(self, tally: Tally) -> None:
         """Book the end of rows that came from the buffer, not from this queue."""
@@ -281,19 +295,6 @@ class RouteQueue:
         with self._section():
             snapshot = self._ledger.copy()
             snapshot.columns["submitted"] = self._submitted
-            snapshot.columns["in_flight"] = self._in_flight_rows
-            snapshot.columns["queued"] = self._rows - self._in_flight_rows
+            snapshot.columns["in_flight"] = self._in_flight.rows
+            snapshot.columns["queued"] = self._rows - self._in_flight.rows
             return snapshot
-
-    # -- the books of what is in flight; the lock is held --------------------------------------------------------
-
-    def _fly(self, batch: Batch) -> None:
-        self._in_flight[id(batch)] = batch
-        self._in_flight_rows += batch.rows
-
-    def _land(self, batch: Batch) -> bool:
-        if self._in_flight.get(id(batch)) is not batch:
-            return False
-        del self._in_flight[id(batch)]
-        self._in_flight_rows -= batch.rows
-        return True

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import _thread
 import copy
 import functools
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
+from tinylog._callsite import short_way
 from tinylog._context import new_id
 from tinylog._door import Door, checked_name
-from tinylog._guard import is_chatter
+from tinylog._guard import inside, is_chatter
 from tinylog._layout import DELIVERY_KEY, ack_threshold, is_critical, make_layout, message_of
 from tinylog._registry import Parts
 from tinylog._report import Event
@@ -63,6 +65,9 @@ class TinybirdHandler(logging.Handler):
         routes = [(self._datasource, True), (self._datasource, False)]
         parts = Parts(transport, buffer, clock, on_event)
         self._door = Door(settings, routes, parts=parts, summary=self._layout)
+        self._lanes = [self._door.lane(self._datasource, critical) for critical in (False, True)]
+        own = type(self).emit is TinybirdHandler.emit and type(self).filter is logging.Handler.filter
+        self._short = short_way(settings) if own else None
         super().__init__(level)  # last, since from then on logging knows the handler, and flushes it at exit
 
     def handle(self, record: logging.LogRecord) -> bool:
@@ -71,6 +76,28 @@ class TinybirdHandler(logging.Handler):
         The handler's lock is not taken: the queue has its own, and `logging.shutdown` holds the handler's while it
         flushes.
         """
+        me = _thread.get_ident()
+        if self._short is None or me in inside or self.filters or self.formatter:
+            return self._handle(record)
+        line = None
+        try:
+            inside.add(me)
+            line, critical = self._short(record)
+        except Exception:  # noqa: S110 - the long way knows what to do
+            pass
+        finally:
+            inside.discard(me)
+        if line is None:
+            return self._handle(record)
+        lane = self._lanes[critical]
+        if lane.direct:
+            lane.queue.put(line)
+        else:
+            self._door.put(lane, line)
+        return True
+
+    def _handle(self, record: logging.LogRecord) -> bool:
+        """Handle a record the long way."""
         if is_chatter(record.name):
             return False
         passed = self.filter(record)
@@ -125,6 +152,7 @@ class TinybirdHandler(logging.Handler):
         Idempotent.
         """
         super().close()
+        self._short = None
         self._door.close()
 
     def stats(self) -> Stats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import functools
 import logging
 from collections.abc import Callable, Mapping, MutableMapping
@@ -11,7 +12,8 @@ from tinylog import _parse as parse
 from tinylog._context import new_id
 from tinylog._door import Door, checked_name
 from tinylog._event import Event, read_level, read_name
-from tinylog._guard import is_chatter
+from tinylog._eventsite import short_event_way
+from tinylog._guard import inside, is_chatter
 from tinylog._layout import DELIVERY_KEY, ack_threshold, is_critical, make_layout
 from tinylog._registry import Parts
 from tinylog._report import Event as TinylogEvent
@@ -80,6 +82,8 @@ class TinybirdProcessor:
         routes = [(self._datasource, True), (self._datasource, False)]
         parts = Parts(transport, buffer, clock, on_event)
         self._door = Door(settings, routes, parts=parts, summary=self._layout, closed_at_exit=False)
+        self._lanes = [self._door.lane(self._datasource, critical) for critical in (False, True)]
+        self._short = short_event_way(settings)
 
     def __call__(self, logger: Any, method_name: str, event_dict: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """Ship the event dict; structlog calls this.
@@ -105,7 +109,26 @@ class TinybirdProcessor:
         critical = is_critical(level[1], self._ack_level, event_dict.get(DELIVERY_KEY))
         if self._door.selective and not critical and self._is_held_back(event_dict, name, level):
             return
-        self._door.offer(self._datasource, critical, self._row, event_dict, name, level, critical)
+        line = self._line(event_dict, name, level, critical)
+        if line is None:
+            self._door.offer(self._datasource, critical, self._row, event_dict, name, level, critical)
+        else:
+            self._door.put(self._lanes[critical], line)
+
+    def _line(
+        self, event_dict: Mapping[str, Any], name: str | None, level: tuple[str, int], critical: bool
+    ) -> bytes | None:
+        """Encode an event the short way, if it can be."""
+        me = _thread.get_ident()
+        if self._short is None or me in inside:
+            return None
+        try:
+            inside.add(me)
+            return self._short(event_dict, name, level, critical)
+        except Exception:
+            return None  # the long way knows what to do
+        finally:
+            inside.discard(me)
 
     def _is_held_back(self, event_dict: Mapping[str, Any], name: str | None, level: tuple[str, int]) -> bool:
         make = functools.partial(self._row, dict(event_dict), name, level, critical=False)

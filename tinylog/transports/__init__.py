@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tinylog._sources import Connection
-from tinylog._transport import RequestsTransport
 from tinylog.errors import MissingExtraError
 from tinylog.protocols import Transport
 
@@ -24,7 +23,13 @@ def make_transport(name: str, connection: Connection, timeout: float) -> Transpo
     """
     if name == "http2":
         return _http2(connection)
-    return _kafka(name, timeout) if name.startswith("kafka://") else RequestsTransport(connection)
+    return _kafka(name, timeout) if name.startswith("kafka://") else _requests(connection)
+
+
+def _requests(connection: Connection) -> Transport:
+    from tinylog._transport import RequestsTransport  # noqa: PLC0415 - an import of tinylog does not wait for requests
+
+    return RequestsTransport(connection)
 
 
 def _http2(connection: Connection) -> Transport:

@@ -1,0 +1,99 @@
+"""The short way from a structlog event dict to a line of the flat layout; see `_callsite`.
+
+The line is, byte for byte, the one that `_event`, `_layout` and `_encode` make (`tests/test_callsite.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+import orjson
+
+from tinylog._callsite import FAITHFUL, MAX_SITES, fragment_of
+from tinylog._context import new_id, rfc3339, span_ids
+from tinylog._encode import dump_line
+from tinylog._event import CALLSITE, CONSUMED, Event, asynchronous, caller, process_name, task_name
+from tinylog._layout import FLAT_FIELDS
+from tinylog.settings import Settings, SourceControls
+
+__all__ = ["ShortEventWay", "short_event_way"]
+
+ShortEventWay = Callable[[Mapping[str, Any], str | None, tuple[str, int], bool], bytes | None]
+"""Encodes an event dict with its logger's name, its level and whether it is critical; None when it has to go the long
+way. May raise what the application's objects raise; then, too, the long way knows what to do."""
+
+_OURS = frozenset({"event", "level", "logger", "timestamp"})
+_LENGTH = len("2026-11-24T05:45:12.123456Z")
+
+
+def short_event_way(settings: Settings) -> ShortEventWay | None:  # noqa: C901 - the hottest code
+    """Make the short way; None when the settings ask for what only the long one does."""
+    if settings.door.layout != "flat" or settings.controls != SourceControls():
+        return None
+    static_fields, max_bytes = settings.door.static_fields, settings.door.max_row_bytes
+    sites: dict[Hashable, tuple[orjson.Fragment, Any]] = {}
+    unusual = {*CONSUMED, *CALLSITE, *FLAT_FIELDS, *static_fields, "msg", "exception", "stack"} - _OURS
+
+    def short(  # noqa: C901 - likewise
+        event_dict: Mapping[str, Any], name: str | None, level: tuple[str, int], critical: bool
+    ) -> bytes | None:
+        message = event_dict.get("event")
+        timestamp = _canonical(event_dict.get("timestamp"))
+        if type(message) is not str or timestamp is None or asynchronous():
+            return None
+        frame = caller(None)
+        thread = threading.current_thread()
+        code, line = frame.f_code, frame.f_lineno
+        # The code object is kept, so that its id stays its own.
+        key = (id(code), line, name, level, thread.ident, thread.name, os.getpid(), process_name())
+        site = sites.get(key)
+        if site is None:
+            common = fragment_of(Event(event_dict, name, level).as_record(), static_fields)
+            if common is None:
+                return None
+            if len(sites) >= MAX_SITES:
+                sites.clear()
+            site = sites[key] = (common, code)
+        row: dict[str, Any] = {"timestamp": timestamp, "level": site[0]}
+        task = task_name()
+        if task is not None:
+            row["task_name"] = task
+        row["message"] = message
+        ids = span_ids()
+        if ids is not None:
+            row["trace_id"], row["span_id"], _ = ids
+        if critical:
+            row["id"] = new_id()
+        odd = False
+        for field, value in event_dict.items():
+            if field in _OURS:
+                continue
+            if field in unusual or type(field) is not str:
+                return None
+            kind = type(value)
+            if kind not in FAITHFUL:
+                if value is None:
+                    continue
+                odd = odd or kind is not float or not math.isfinite(value)
+            row[field] = value
+        encoded = dump_line(row)
+        return None if (odd and b"null" in encoded) or len(encoded) > max_bytes else encoded
+
+    return short
+
+
+def _canonical(timestamp: Any) -> str | None:
+    """Give the time as rows have it, when it is missing or written so already, as by `TimeStamper(utc=True)`."""
+    if timestamp is None:
+        return rfc3339(time.time())
+    usual = type(timestamp) is str and len(timestamp) == _LENGTH and timestamp.endswith("Z")
+    if not usual or timestamp[10] != "T" or timestamp[19] != "." or not timestamp.isascii():
+        return None
+    dt.datetime.fromisoformat(timestamp[:-1])  # raises for what is no time
+    return str(timestamp)
