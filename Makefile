@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test chaos chaos-buffers swarm outage test-otel-oldest test-pythons test-servers test-http2 lint clean
+.PHONY: demo test chaos chaos-buffers swarm outage test-otel-oldest test-pythons test-servers test-http2 lint clean bench instructions
 
 demo: $(VENV)/.installed
 	$(BIN)/tinylog demo $(if $(KEEP),--keep)
@@ -72,6 +72,21 @@ test-http2: $(VENV)/.installed
 # Each store refuses every tenth call, and the process is killed three times (2 minutes).
 chaos-buffers: $(VENV)/.installed
 	$(BIN)/python -m tests.chaos.buffers $(ARGS)
+
+# tinylog beside its peers (10 minutes): the table, results.md and the plots, in OUT. ARGS="--full" takes an hour.
+OUT ?= build/benchmarks
+bench: $(VENV)/bench/.installed
+	$(VENV)/bench/bin/python -m benchmarks --out $(OUT) $(ARGS)
+
+$(VENV)/bench/.installed: pyproject.toml .ci/constraints.txt benchmarks/requirements.txt
+	$(PYTHON) -m venv $(VENV)/bench
+	$(VENV)/bench/bin/pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt \
+		--editable '.[structlog,otel]'
+	@touch $@
+
+# Instructions of a logging call against their limits (1 minute). Needs valgrind: apt-get install valgrind
+instructions: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.instructions
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -45,11 +45,13 @@ _LogRecord = logging.LogRecord
 # Together these are all attributes that `logging` gives to a record. So one that has as many attributes as an earlier
 # one, these among them and the same extra ones, has no others.
 _SITE = itemgetter(
-    *("name", "levelname", "levelno", "pathname", "filename", "module", "lineno", "funcName"),
+    *("name", "levelname", "levelno", "pathname", "module", "lineno", "funcName"),
     *("process", "processName", "thread", "threadName", "exc_info", "exc_text", "stack_info"),
 )
 _HAS_TASK = "taskName" in logging.makeLogRecord({}).__dict__  # since Python 3.12
-_REST = itemgetter("created", "msg", "args", "msecs", "relativeCreated", "taskName" if _HAS_TASK else "created")
+_REST = itemgetter(
+    *("created", "msg", "args", "taskName" if _HAS_TASK else "created"), *("filename", "msecs", "relativeCreated")
+)
 
 FAITHFUL = frozenset({str, int, bool})  # types that orjson writes as they are, or not at all
 _FORMATTED = ("message", "asctime")  # attributes that another handler's formatter leaves
@@ -74,7 +76,7 @@ def _short_way(options: DoorOptions) -> ShortWay:  # noqa: C901 - the hottest co
     def short(record: logging.LogRecord) -> tuple[bytes | None, bool]:  # noqa: C901, PLR0912 - likewise
         nonlocal second
         attributes = record.__dict__
-        created, msg, args, _, _, task_name = _REST(attributes)
+        created, msg, args, task_name, _, _, _ = _REST(attributes)
         key = _SITE(attributes)
         site = sites.get(key)
         if site is None or site[1] != len(attributes):
