@@ -1,13 +1,15 @@
 """The server that every contender sends to: it keeps the requests, and counts only when it is asked.
 
-``python -m benchmarks.sink`` prints its address and serves until its standard input ends. Beside the contenders' paths
-it has ``POST /_reset?latency=0.02&fault=503|429|reset|mixed`` and ``GET /_report?expected=N``.
+``python -m benchmarks.sink`` prints its address and serves until its standard input ends; at a ``--port`` of one's
+choice it serves until it is interrupted. Beside the contenders' paths it has ``GET /_report?expected=N`` and
+``POST /_reset?latency=0.02&fault=mixed``; other faults are 503, 429 and reset.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import json
 import sys
@@ -117,12 +119,14 @@ def _ranges(counts: bytearray) -> list[tuple[int, int]]:
 
 
 async def serve(port: int) -> None:
-    """Serve until standard input ends, which it does with the process that holds its other end."""
+    """Serve until standard input ends, which it does with the process that holds its other end; at a port, for ever."""
     sink = Sink()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(sink.serve), "127.0.0.1", port, backlog=1024)
     sys.stdout.write(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
+    if port:
+        await server.serve_forever()
     await loop.run_in_executor(None, sys.stdin.read)
 
 
@@ -132,7 +136,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="default: any that is free")
     asked = parser.parse_args()
     places.pin(places.side_core())
-    asyncio.run(serve(asked.port))
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(asked.port))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ __all__ = [
     "CONSUMED",
     "Event",
     "asynchronous",
-    "caller",
+    "outside",
     "process_name",
     "read_level",
     "read_name",
@@ -110,7 +110,7 @@ class Event:
         self.taskName = getattr(record, "taskName", None)
 
     def _look_around(self, event_dict: Mapping[str, Any]) -> None:
-        frame = caller(event_dict.get("stacklevel"))
+        frame = _caller(event_dict.get("stacklevel"))
         self.pathname, self.module = _file(frame.f_code.co_filename)
         self.funcName = frame.f_code.co_name  # as logging names it
         self.lineno = frame.f_lineno
@@ -225,17 +225,24 @@ def _nearest(naive: dt.datetime) -> float:
     return min(choices, key=lambda choice: abs(choice - now))
 
 
-def caller(stacklevel: Any) -> FrameType:
+def _caller(stacklevel: Any) -> FrameType:
     """Find the frame that logged, also when structlog's asynchronous methods moved the work to another thread."""
     frame = _structlogs("_ASYNC_CALLING_STACK") or sys._getframe(1)  # noqa: SLF001 - as logging does
-    skip = stacklevel - 1 if isinstance(stacklevel, int) else 0
+    return outside(frame, stacklevel - 1 if isinstance(stacklevel, int) else 0)
+
+
+def outside(frame: FrameType, skip: int = 0) -> FrameType:
+    """Go up to the first frame that is neither ours nor structlog's, and to as many beyond it as are to be skipped."""
+    looked_at, internal = None, True
     while frame.f_back is not None:
-        internal = _is_internal(frame.f_globals.get("__name__") or "")
+        if frame.f_globals is not looked_at:  # several frames of a module in a row need one look
+            looked_at = frame.f_globals
+            internal = _is_internal(looked_at.get("__name__") or "")
         if not internal and skip <= 0:
             break
         skip -= not internal
         frame = frame.f_back
-    return cast("FrameType", frame)
+    return frame
 
 
 def asynchronous() -> bool:

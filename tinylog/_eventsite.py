@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
@@ -18,7 +19,7 @@ import orjson
 from tinylog._callsite import FAITHFUL, MAX_SITES, fragment_of
 from tinylog._context import new_id, rfc3339, span_ids
 from tinylog._encode import dump_line
-from tinylog._event import CALLSITE, CONSUMED, Event, asynchronous, caller, process_name, task_name
+from tinylog._event import CALLSITE, CONSUMED, Event, asynchronous, outside, process_name, task_name
 from tinylog._layout import FLAT_FIELDS
 from tinylog.settings import Settings, SourceControls
 
@@ -47,7 +48,7 @@ def short_event_way(settings: Settings) -> ShortEventWay | None:  # noqa: C901 -
         timestamp = _canonical(event_dict.get("timestamp"))
         if type(message) is not str or timestamp is None or asynchronous():
             return None
-        frame = caller(None)
+        frame = outside(sys._getframe(1))  # noqa: SLF001 - as logging does
         thread = threading.current_thread()
         code, line = frame.f_code, frame.f_lineno
         # The code object is kept, so that its id stays its own.
