@@ -29,7 +29,7 @@ from tinylog._layout import (
 )
 from tinylog.settings import DoorOptions, Settings, SourceControls
 
-__all__ = ["FAITHFUL", "MAX_SITES", "ShortWay", "fragment_of", "short_way"]
+__all__ = ["FAITHFUL", "MAX_SITES", "ShortWay", "fragment_of", "has_short_way", "short_way"]
 
 ShortWay = Callable[[logging.LogRecord], tuple[bytes | None, bool]]
 """Encodes a record, and tells whether it is critical; no line when the record has to go the long way.
@@ -61,14 +61,16 @@ _FORMATTED = ("message", "asctime")  # attributes that another handler's formatt
 _Site = tuple[orjson.Fragment, int, tuple[str, ...] | None, tuple[str, ...], bool]
 
 
-def short_way(settings: Settings) -> ShortWay | None:
-    """Make the short way; None when the settings ask for what only the long one does."""
-    if settings.door.layout != "flat" or settings.controls != SourceControls():
+def has_short_way(settings: Settings) -> bool:
+    """Tell whether the settings ask for nothing that only the long way does."""
+    return settings.door.layout == "flat" and settings.controls == SourceControls()
+
+
+def short_way(settings: Settings) -> ShortWay | None:  # noqa: C901 - the hottest code of all
+    """Make the short way; None when there is none."""
+    if not has_short_way(settings):
         return None
-    return _short_way(settings.door)
-
-
-def _short_way(options: DoorOptions) -> ShortWay:  # noqa: C901 - the hottest code of all
+    options = settings.door
     sites: dict[Hashable, _Site] = {}
     second: tuple[int, str] = (_LONG_AGO, "")  # replaced whole, so that no thread sees half of it
     max_bytes = options.max_row_bytes

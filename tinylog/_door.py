@@ -126,8 +126,6 @@ class Door:
 
     def put(self, lane: Lane, line: bytes) -> bool:
         """Put an encoded row into its queue; tell whether it was kept."""
-        if lane.direct and not self._closed and not state.delivering:
-            return lane.queue.put(line)
         if state.delivering:
             lane.queue.put_aside(line)
             return True

@@ -16,12 +16,12 @@ from typing import Any
 
 import orjson
 
-from tinylog._callsite import FAITHFUL, MAX_SITES, fragment_of
+from tinylog._callsite import FAITHFUL, MAX_SITES, fragment_of, has_short_way
 from tinylog._context import new_id, rfc3339, span_ids
 from tinylog._encode import dump_line
 from tinylog._event import CALLSITE, CONSUMED, Event, asynchronous, outside, process_name, task_name
 from tinylog._layout import FLAT_FIELDS
-from tinylog.settings import Settings, SourceControls
+from tinylog.settings import Settings
 
 __all__ = ["ShortEventWay", "short_event_way"]
 
@@ -34,8 +34,8 @@ _LENGTH = len("2026-11-24T05:45:12.123456Z")
 
 
 def short_event_way(settings: Settings) -> ShortEventWay | None:  # noqa: C901 - the hottest code
-    """Make the short way; None when the settings ask for what only the long one does."""
-    if settings.door.layout != "flat" or settings.controls != SourceControls():
+    """Make the short way; None when there is none."""
+    if not has_short_way(settings):
         return None
     static_fields, max_bytes = settings.door.static_fields, settings.door.max_row_bytes
     sites: dict[Hashable, tuple[orjson.Fragment, Any]] = {}
