@@ -9,7 +9,7 @@ import math
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tinylog import _callsite
@@ -188,6 +188,8 @@ events = st.fixed_dictionaries(
 
 @patiently
 @given(st.lists(events, min_size=1, max_size=5))
+@example([{"event": "", "thread_name": ""}, {"event": ""}])
+@example([{"event": "", "lineno": 7}, {"event": ""}])
 def test_the_short_way_of_events_is_the_long_way(cases):
     """Whatever was logged before, an event dict's line is the one that it alone makes, or none."""
     door = resolve({"token": "t", "host": "http://127.0.0.1:1", "static_fields": STATIC})

@@ -55,7 +55,8 @@ def short_event_way(settings: Settings) -> ShortEventWay | None:  # noqa: C901 -
         key = (id(code), line, name, level, thread.ident, thread.name, os.getpid(), process_name())
         site = sites.get(key)
         if site is None:
-            common = fragment_of(Event(event_dict, name, level).as_record(), static_fields)
+            # Of an event without fields: this one's may speak for it alone, such as a `thread_name`.
+            common = fragment_of(Event({}, name, level).as_record(), static_fields)
             if common is None:
                 return None
             if len(sites) >= MAX_SITES:

@@ -180,7 +180,8 @@ def test_ctrl_c(server, spill):
     log.info("plain")
     log.error("critical")
     print("ready", flush=True)
-    threading.Event().wait()
+    while True:  # a signal just before a wait without end would be heeded after it
+        threading.Event().wait(0.1)
     """
     with start(server, spill, body, flush_interval=30) as process:
         process.stdout.readline()
