@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -182,3 +185,19 @@ def test_times_and_ids():
     assert len(set(ids)) == 1000
     assert {(i[14], i[19] in "89ab", len(i)) for i in ids} == {("7", True, 36)}
     assert sorted(i[:13] for i in ids) == [i[:13] for i in ids]
+
+
+def test_ids_of_threads_and_forks_differ(monkeypatch):
+    """Also those of one millisecond, in which most bits are the same."""
+    monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_000_000_000)
+    with ThreadPoolExecutor(8) as pool:
+        ids = list(pool.map(lambda _: [new_id() for _ in range(500)], range(8)))
+    assert len({one for made in ids for one in made}) == 4000
+    reader, writer = os.pipe()
+    if not (child := os.fork()):
+        os.write(writer, new_id().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+    with open(reader) as pipe:
+        assert pipe.read() != new_id()
