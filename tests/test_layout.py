@@ -199,5 +199,5 @@ def test_ids_of_threads_and_forks_differ(monkeypatch):
         os._exit(0)
     os.waitpid(child, 0)
     os.close(writer)
-    with open(reader) as pipe:
-        assert pipe.read() != new_id()
+    assert os.read(reader, 36).decode() != new_id()
+    os.close(reader)

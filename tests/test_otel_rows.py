@@ -203,3 +203,49 @@ def test_awkward_values(make, server, value, text):
     _otel.emit(logger, timestamp=NOW, observed_timestamp=NOW, body=value)
     assert exporter.force_flush()
     assert rows_of(server, "otel_logs")[0]["body"] == text
+
+
+class Keeping:
+    """An exporter that keeps what it is given."""
+
+    def __init__(self):
+        self.items = []
+
+    def export(self, items):
+        self.items += items if isinstance(items, (list, tuple)) else [items]
+
+    def shutdown(self):
+        pass
+
+
+def odd_logs(exporter):
+    """Log records that no row can be made of in one go, and what resembles one."""
+    logger = _otel.logger_provider(exporter).get_logger("null", "null")
+    for body in ("null", "\ud800", math.nan, None, 2**70, {"a": [b"x", None]}, "x" * 3_000_000):
+        _otel.emit(logger, timestamp=NOW, observed_timestamp=NOW, body=body, attributes={"n": 2**64, "f": math.inf})
+    _otel.emit(logger, timestamp=NOW, observed_timestamp=NOW, body="x", attributes={"log.record.uid": "mine"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "make_items"),
+    [
+        (TinybirdLogExporter, _otel.emit_logs),
+        (TinybirdLogExporter, odd_logs),
+        (TinybirdSpanExporter, _otel.end_spans),
+        (TinybirdMetricExporter, lambda kept: kept.export(_otel.metrics_data())),
+        (TinybirdMetricExporter, lambda kept: kept.export(odd_metrics(math.nan, 1, 10**400))),
+    ],
+)
+def test_what_is_encoded_in_one_go_is_the_same_row(make, server, kind, make_items):
+    """The short way from a record to a line, byte for byte, gives what the long way gives."""
+    kept, bodies = Keeping(), []
+    make_items(kept)
+    for options in ({}, {"redact": lambda row: row}):  # a function that may change rows has to see them
+        server.requests.clear()
+        exporter = make(kind, compression=None, delivery="fire_and_forget", **options)
+        for item in kept.items:
+            exporter.export(item if kind is TinybirdMetricExporter else [item])
+        assert exporter.force_flush()
+        bodies.append([request.body for request in server.requests])
+    assert bodies[0] == bodies[1]
+    assert b"".join(bodies[0]).count(b"\n") >= len(kept.items)

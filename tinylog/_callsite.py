@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from tinylog._context import new_id, rfc3339, span_ids
-from tinylog._encode import dump_line, encode_row
+from tinylog._encode import dump_line, fragment
 from tinylog._guard import is_chatter
 from tinylog._layout import (
     DELIVERY_KEY,
@@ -147,12 +147,7 @@ def _learn(sites: dict[Hashable, _Site], key: Hashable, record: logging.LogRecor
 
 
 def fragment_of(record: logging.LogRecord, static_fields: Mapping[str, Any]) -> orjson.Fragment | None:
-    """Encode what comes after `"level":`, up to the thread's name; None when there is no level.
-
-    It is more than one value, and orjson does not look into it.
-    """
+    """Encode what comes after `"level":`, up to the thread's name; None when there is no level."""
     fields = {**site_fields(record, static_fields), **context_fields(record)}
     fields.pop("task_name", None)
-    head = b'{"level":'
-    line = encode_row(fields, 2**63)
-    return orjson.Fragment(line[len(head) : -2]) if line.startswith(head) else None
+    return fragment(fields, "level")

@@ -44,7 +44,7 @@ def new_id() -> str:
     The first id of a millisecond is random, those after it count on from there (RFC 9562, 6.2, method 2): ids of a
     burst are cheap, and compress well.
     """
-    global _run
+    global _run  # noqa: PLW0603 - state of the process, as its pid
     run, millis, pid = _run, time.time_ns() // 1_000_000, os.getpid()
     if run[0] != millis or run[1] != pid:  # the child of a fork has the parent's random bits
         stamp, noise = f"{millis:012x}", os.urandom(10).hex()

@@ -12,7 +12,7 @@ from tinylog._clock import SystemClock
 from tinylog._context import new_id, span_ids
 from tinylog._controls import Controls
 from tinylog._encode import encode_row
-from tinylog._guard import state
+from tinylog._guard import delivers, state
 from tinylog._lane import Lane
 from tinylog._layout import Layout, summary_record
 from tinylog._lifecycle import outlive_threads
@@ -108,7 +108,7 @@ class Door:
             make: makes the row from the arguments. What it raises comes through.
             arguments: what a row is made of.
         """
-        lane = self._lanes.get((datasource, acknowledged)) or self._open(datasource, acknowledged)
+        lane = self.lane(datasource, acknowledged)
         state.depth += 1
         try:
             if state.depth > _MAX_NESTING:
@@ -121,12 +121,12 @@ class Door:
         return self.put(lane, line)
 
     def lane(self, datasource: str, acknowledged: bool) -> Lane:
-        """Give the lane of a route of this door's. It stays the same."""
-        return self._lanes[datasource, acknowledged]
+        """Give the lane of a route of this door's, opened if need be. It stays the same."""
+        return self._lanes.get((datasource, acknowledged)) or self._open(datasource, acknowledged)
 
     def put(self, lane: Lane, line: bytes) -> bool:
         """Put an encoded row into its queue; tell whether it was kept."""
-        if state.delivering:
+        if delivers():
             lane.queue.put_aside(line)
             return True
         if self._processor.ending:

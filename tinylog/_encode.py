@@ -20,12 +20,12 @@ from typing import Any
 
 import orjson
 
-__all__ = ["dump_line", "encode_row", "encode_value", "plain"]
+__all__ = ["WORD_MAX", "WORD_MIN", "dump_line", "encode_row", "encode_value", "fragment", "plain"]
 
 MAX_DEPTH = 20
 MAX_DECIMAL_BITS = 10_000  # Python refuses to write much larger integers in decimal
 MAX_ITEMS = 100_000  # of one container: a bound on time, far above what a row may hold
-_WORD_MIN, _WORD_MAX = -(2**63), 2**64 - 1
+WORD_MIN, WORD_MAX = -(2**63), 2**64 - 1  # what orjson writes
 _MARK = "…[truncated]"
 # Dates and dataclasses are ours to write: orjson 3.13 crashes the process when a time zone's `utcoffset` raises.
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
@@ -57,6 +57,16 @@ def dump_line(row: Mapping[str, Any]) -> bytes:
         Exception: it holds what orjson does not write, or an object's own method failed.
     """
     return orjson.dumps(row, _default, _LINE_OPTIONS)
+
+
+def fragment(fields: Mapping[str, Any], first: str) -> orjson.Fragment | None:
+    """Encode fields that many rows begin with; None when `first` is not the first of them.
+
+    It stands for the value of the first, and holds the fields after it too: orjson does not look into it.
+    """
+    head = f'{{"{first}":'.encode()
+    line = encode_row(fields, 2**63)
+    return orjson.Fragment(line[len(head) : -2]) if line.startswith(head) else None
 
 
 def encode_value(value: Any) -> str:
@@ -155,7 +165,7 @@ def _clean_text(value: str | bytes) -> str:
 
 
 def _clean_int(value: int) -> int | str:
-    if _WORD_MIN <= value <= _WORD_MAX:
+    if WORD_MIN <= value <= WORD_MAX:
         return int(value)
     return str(int(value)) if value.bit_length() < MAX_DECIMAL_BITS else hex(value)
 

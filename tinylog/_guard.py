@@ -11,7 +11,16 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-__all__ = ["SPAN_MARK", "delivering", "forget_other_threads", "holds_logging_lock", "inside", "is_chatter", "state"]
+__all__ = [
+    "SPAN_MARK",
+    "delivering",
+    "delivers",
+    "forget_other_threads",
+    "holds_logging_lock",
+    "inside",
+    "is_chatter",
+    "state",
+]
 
 SPAN_MARK = int.from_bytes(b"tinylog", "big")
 """OpenTelemetry's current span id while this library delivers, without a trace id, so that it is none.
@@ -32,17 +41,17 @@ _delivering: set[int] = set()
 
 
 class _State(threading.local):
-    """Per thread: whether it delivers, and how many records it is encoding inside one another."""
+    """Per thread: how many records it is encoding inside one another."""
 
     depth = 0
 
-    @property
-    def delivering(self) -> bool:
-        """Whether it delivers."""
-        return _thread.get_ident() in _delivering
-
 
 state = _State()
+
+
+def delivers() -> bool:
+    """Tell whether the current thread delivers."""
+    return _thread.get_ident() in _delivering
 
 
 @contextmanager
@@ -102,6 +111,6 @@ def is_chatter(logger: str | None, *, while_delivering: bool = False) -> bool:
     """
     if logger is None:
         return False
-    if while_delivering or state.delivering:
+    if while_delivering or delivers():
         return logger.partition(".")[0] in _CLIENT_PREFIXES
     return logger.startswith(_OWN_PREFIX) and logger.partition(".")[0] == _OWN_PREFIX

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from tinylog._clock import SystemClock
 from tinylog._diagnostics import Diagnostics
 from tinylog._exporter import Shared
-from tinylog._guard import holds_logging_lock, state
+from tinylog._guard import delivers, holds_logging_lock
 from tinylog._lane import Lane
 from tinylog._lifecycle import begin, ending, notice_fork, watch
 from tinylog._pace import Pace
@@ -162,7 +162,7 @@ class Processor:
             True when the server has answered for every row that came in before the call.
         """
         notice_fork()
-        if state.delivering:  # a callback of ours, or a signal handler amidst a flush: it would wait for itself
+        if delivers():  # a callback of ours, or a signal handler amidst a flush: it would wait for itself
             return False
         now = self.now()
         at = min(now + (self.shutdown_timeout if timeout is None else timeout), self._exit_at)

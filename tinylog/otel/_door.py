@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import _thread
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tinylog._door import Door, checked_name
+from tinylog._encode import dump_line
+from tinylog._guard import inside
 from tinylog._layout import resource_of
 from tinylog._registry import Parts
 from tinylog._resolve import resolve
 from tinylog._stats import Stats
 from tinylog.errors import ConfigurationError
 from tinylog.otel._observe import observe_if_enabled
-from tinylog.otel._rows import Origins
+from tinylog.otel._rows import Origin, Origins
 from tinylog.settings import Options, Settings
 
 __all__ = ["DoorExporter", "OtelDoor", "settings_of"]
@@ -58,8 +61,38 @@ class OtelDoor:
         self.row_budget = settings.door.max_row_bytes // 4
         routes = [(name, acknowledged) for name in self.names.values() for acknowledged in open_now]
         self._door = Door(settings, routes, parts=parts)
-        self.offer = self._door.offer
+        self._max_row_bytes = settings.door.max_row_bytes
+        self._short = not settings.controls.redact
         observe_if_enabled()
+
+    def offer(
+        self, signal: str, acknowledged: bool, origin: Origin, make: Callable[..., dict[str, Any]], *parts: Any
+    ) -> bool:
+        """Queue a row; tell whether it was kept. Never raises.
+
+        An ordinary row is encoded in one go, and what it shares with others is not encoded again.
+
+        Args:
+            signal: says where to.
+            acknowledged: how.
+            origin: the fields for resource and scope.
+            make: makes the row from those fields and the parts.
+            parts: what else a row is made of.
+        """
+        datasource, me = self.names[signal], _thread.get_ident()
+        if self._short and me not in inside:
+            line = None
+            try:
+                inside.add(me)  # what a value's `__repr__` logs meanwhile goes the long way
+                line = dump_line(make(origin.encoded, *parts))
+            except Exception:  # noqa: S110 - the long way knows what to do
+                pass
+            finally:
+                inside.discard(me)
+            if line is not None and len(line) <= self._max_row_bytes and b"null" not in line:
+                lane = self._door.lane(datasource, acknowledged)
+                return lane.queue.put(line) if lane.direct else self._door.put(lane, line)
+        return self._door.offer(datasource, acknowledged, make, origin.fields, *parts)
 
     def flush(self, timeout_millis: float | None) -> bool:
         """Deliver what is queued; tell whether Tinybird has answered for every row."""

@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode
 
+from tinylog._attributes import attribute_dict
 from tinylog._guard import is_chatter
 from tinylog._layout import DELIVERY_KEY, ack_threshold, is_critical, severity_number
 from tinylog._registry import Parts
@@ -90,10 +91,10 @@ class TinybirdLogExporter(DoorExporter, LogRecordExporter):
         record, scope = item.log_record, scope_of(item)
         if is_chatter((scope and scope.name) or "", while_delivering=made_while_delivering(record)):
             return True
-        override = (record.attributes or {}).get(DELIVERY_KEY)
-        critical = is_critical(severity_of(record), self._ack_severity, override)
-        origin = self._door.origins.fields(resource_of(item), scope)
-        return self._door.offer(self._door.names["logs"], critical, log_row, record, origin, critical)
+        attributes = attribute_dict(record.attributes)
+        critical = is_critical(severity_of(record), self._ack_severity, attributes.get(DELIVERY_KEY))
+        origin = self._door.origins.find(resource_of(item), scope)
+        return self._door.offer("logs", critical, origin, log_row, record, attributes, critical)
 
 
 class TinybirdSpanExporter(DoorExporter, SpanExporter):
@@ -140,5 +141,5 @@ class TinybirdSpanExporter(DoorExporter, SpanExporter):
         failed = span.status.status_code is StatusCode.ERROR
         threshold = {"auto": 1, "ack": 0}.get(self._delivery, float("inf"))
         critical = is_critical(int(failed), threshold, (span.attributes or {}).get(DELIVERY_KEY))
-        origin = self._door.origins.fields(span.resource, span.instrumentation_scope)
-        return self._door.offer(self._door.names["traces"], critical, span_row, span, origin, self._door.row_budget)
+        origin = self._door.origins.find(span.resource, span.instrumentation_scope)
+        return self._door.offer("traces", critical, origin, span_row, span, self._door.row_budget)

@@ -101,8 +101,8 @@ class TinybirdMetricExporter(MetricExporter):
 
     def _export(self, resource: Any, scope: Any, metric: Metric, point: Any) -> bool:
         signal, make = _KINDS[type(metric.data)]
-        origin = self._door.origins.fields(resource, scope)
-        return self._door.offer(self._door.names[signal], self._acknowledged, _metric_row, metric, point, origin, make)
+        origin = self._door.origins.find(resource, scope)
+        return self._door.offer(signal, self._acknowledged, origin, _metric_row, metric, point, make)
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Deliver what is queued, on the calling thread.
@@ -142,7 +142,7 @@ def _points(metrics_data: MetricsData) -> Iterator[tuple[Any, Any, Metric, Any]]
                         yield of_resource.resource, of_scope.scope, metric, point
 
 
-def _metric_row(metric: Metric, point: Any, origin: Row, make: Callable[[Any, Any], Row]) -> Row:
+def _metric_row(origin: Row, metric: Metric, point: Any, make: Callable[[Any, Any], Row]) -> Row:
     return {
         **origin,
         "metric_name": metric.name,
