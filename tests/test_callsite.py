@@ -71,6 +71,7 @@ names = st.sampled_from(["seq", "user_id", "level", "message", "asctime", "servi
         max_size=5,
     )
 )
+@example([(("hi", ()), {}, 1_700_000_000 + past, 1) for past in (0.9999999, 0.0001, 1.0, 0.000999, 0.9999999, 1.0001)])
 def test_the_short_way_is_the_long_way(cases):
     """Whatever came from the same line of code before, a line is the one that the record alone makes, or none."""
     short = make()

@@ -8,8 +8,9 @@ out of the ordinary is left to them.
 from __future__ import annotations
 
 import logging
-import math
+import sys
 from collections.abc import Callable, Hashable, Mapping
+from math import floor, isfinite
 from operator import itemgetter
 from typing import Any
 
@@ -38,8 +39,10 @@ Raises whatever the application's objects raise, or make impossible. Then, too, 
 """
 
 MAX_SITES = 2_000  # remembered ones; one too many, and all are forgotten
-_MICROS = 1_000_000
+_MICROS, _MILLI = 1_000_000, 1000  # of them, a second and a millisecond
+_ENDINGS = [f"{micros:03d}Z" for micros in range(_MILLI)]
 _LONG_AGO = -(10**12)  # seconds; no record's time
+_TRACING = "opentelemetry.trace"
 _LogRecord = logging.LogRecord
 
 # Together these are all attributes that `logging` gives to a record. So one that has as many attributes as an earlier
@@ -72,11 +75,11 @@ def short_way(settings: Settings) -> ShortWay | None:  # noqa: C901 - the hottes
         return None
     options = settings.door
     sites: dict[Hashable, _Site] = {}
-    second: tuple[int, str] = (_LONG_AGO, "")  # replaced whole, so that no thread sees half of it
     max_bytes = options.max_row_bytes
+    recent: tuple[int, int, str] = (_LONG_AGO, 0, "")  # the last millisecond; replaced whole, for threads
 
     def short(record: logging.LogRecord) -> tuple[bytes | None, bool]:  # noqa: C901, PLR0912 - likewise
-        nonlocal second
+        nonlocal recent
         attributes = record.__dict__
         created, msg, args, task_name, _, _, _ = _REST(attributes)
         key = _SITE(attributes)
@@ -87,43 +90,42 @@ def short_way(settings: Settings) -> ShortWay | None:  # noqa: C901 - the hottes
         if extras is None or type(msg) is not str or type(record) is not _LogRecord:
             return None, critical
 
-        whole, text = second
-        micros = int((created - whole) * _MICROS + 0.5)
-        if 0 <= micros < _MICROS:
-            timestamp = text + str(_MICROS + micros)[1:] + "Z"
+        second, start, text = recent
+        past = int((created - second) * _MICROS + 0.5) - start
+        if 0 <= past < _MILLI:
+            timestamp = text + _ENDINGS[past]
         else:
-            timestamp = rfc3339(created)
-            second = (math.floor(created), timestamp[:-7])
+            timestamp, second = rfc3339(created), floor(created)
+            micros = int((created - second) * _MICROS + 0.5)
+            recent = second, micros - micros % _MILLI, timestamp[:-4]
         row: dict[str, Any] = {"timestamp": timestamp, "level": common}
         odd = False
         if _HAS_TASK and task_name is not None:
             row["task_name"] = task_name
             odd = type(task_name) is not str
         row["message"] = msg % args if args else msg
-        ids = span_ids()
-        if ids is not None:
-            row["trace_id"], row["span_id"], _ = ids
+        if _TRACING in sys.modules:
+            ids = span_ids()
+            if ids is not None:
+                row["trace_id"], row["span_id"], _ = ids
         if critical:
             row["id"] = new_id()
 
         try:
             for name in extras:
                 value = attributes[name]
-                kind = type(value)
-                if kind not in FAITHFUL:
+                if type(value) not in FAITHFUL:
                     if value is None:
                         continue
-                    odd = odd or kind is not float or not math.isfinite(value)
+                    odd = odd or type(value) is not float or not isfinite(value)
                 row[name] = value
             for name in formatted:
                 attributes[name]
         except KeyError:  # as many attributes as the last record, but others
             _learn(sites, key, record, options)
             return None, critical
-        line = dump_line(row)
-        if (odd and b"null" in line) or len(line) > max_bytes:
-            return None, critical
-        return line, critical
+        line = dump_line(row) if odd else orjson.dumps(row, None, orjson.OPT_APPEND_NEWLINE)
+        return (None if (odd and b"null" in line) or len(line) > max_bytes else line), critical
 
     return short
 

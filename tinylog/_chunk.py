@@ -45,10 +45,10 @@ class Chunk:
         self.data += line
         self.rows += 1
 
-    def add_all(self, lines: list[bytes]) -> None:
+    def add_all(self, lines: bytes, rows: int) -> None:
         """Add rows that need not be on disk."""
-        self.data += b"".join(lines)
-        self.rows += len(lines)
+        self.data += lines
+        self.rows += rows
 
     def drop_first(self) -> int:
         """Take the oldest row away; give its bytes. Its journal goes with the last."""

@@ -61,7 +61,7 @@ class RouteQueue:
         self._space = threading.Condition(self._lock)
         self.wake = threading.Event()
         self._busy = False
-        self._inbox: deque[bytes] = deque()
+        self._inbox: list[bytes] = []
         self._unlocked = 0
         self._chunks: deque[Chunk] = deque()
         self._returned: deque[Batch] = deque()
@@ -75,19 +75,18 @@ class RouteQueue:
 
     def put(self, line: bytes) -> bool:
         """Take one encoded row; tell whether it was kept. Never raises; waits only under `when_full="block"`."""
+        if not self._unlocked or len(line) > _SHORT:
+            with self._section() as nested:
+                if nested:
+                    self._inbox.append(line)
+                return nested or self._append(line)
         inbox = self._inbox
-        if len(inbox) >= self._unlocked or len(line) > _SHORT:
-            return self._put(line)
         inbox.append(line)
-        if not self._chunks:  # asked after the append: the worker looks into the inbox after it took the last chunk
-            self.due_in()
+        # Asked after the append: the worker looks into the inbox after it took the last chunk.
+        if len(inbox) >= self._unlocked or not self._chunks:
+            with self._section():
+                pass
         return True
-
-    def _put(self, line: bytes) -> bool:
-        with self._section() as nested:
-            if nested:
-                self._inbox.append(line)
-            return nested or self._append(line)
 
     def put_aside(self, line: bytes) -> None:
         """Take a row from a thread that delivers: no lock, no signal, no effect before the next call."""
@@ -122,18 +121,17 @@ class RouteQueue:
     def _empty_inbox(self) -> None:
         """Book what is in the inbox; the lock is held, and nobody is inside."""
         while self._inbox:
-            lines = list(self._inbox)  # one call into C, during which no other thread appends
-            size = sum(map(len, lines))
-            chunk = self._chunks[-1] if self._chunks and self._fits(size, len(lines)) and not self._closed else None
-            if chunk and chunk.takes(self._batch, size, len(lines)):
-                chunk.add_all(lines)
-                self._submitted, self._rows = self._submitted + len(lines), self._rows + len(lines)
-                self._bytes += size
+            lines = self._inbox[:]  # this and its counterpart below are calls into C: no other thread appends meanwhile
+            rows, data = len(lines), b"".join(lines)
+            size = len(data)
+            chunk = self._chunks[-1] if self._chunks and self._fits(size, rows) and not self._closed else None
+            if chunk and chunk.takes(self._batch, size, rows):
+                chunk.add_all(data, rows)
+                self._submitted, self._rows, self._bytes = self._submitted + rows, self._rows + rows, self._bytes + size
             else:
                 for line in lines:
                     self._append(line)
-            for _ in lines:
-                self._inbox.popleft()
+            del self._inbox[:rows]
         roomy = self._fits(_RESERVE_BYTES, _RESERVE_ROWS) and not self._closed and self._journal is None
         self._unlocked = min(_INBOX, self._batch.max_rows // _INBOX) if roomy else 0
 
@@ -272,7 +270,7 @@ class RouteQueue:
     def waiting(self) -> list[bytes]:
         """Copy what is queued, without the lock: a thread that a forked child does not have may have held it."""
         booked = [line for chunk in list(self._chunks) for line in bytes(chunk.data).splitlines(keepends=True)]
-        return booked + list(self._inbox)
+        return booked + self._inbox[:]
 
     def settle_replayed(self, tally: Tally) -> None:
         """Book the end of rows that came from the buffer, not from this queue."""

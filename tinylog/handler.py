@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import _thread
 import copy
 import functools
 import logging
+from _thread import get_ident
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -76,13 +76,13 @@ class TinybirdHandler(logging.Handler):
         The handler's lock is not taken: the queue has its own, and `logging.shutdown` holds the handler's while it
         flushes.
         """
-        me = _thread.get_ident()
-        if self._short is None or me in inside or self.filters or self.formatter:
+        me, short = get_ident(), self._short
+        if short is None or me in inside or self.filters or self.formatter:
             return self._handle(record)
         line = None
         try:
             inside.add(me)
-            line, critical = self._short(record)
+            line, critical = short(record)
         except Exception:  # noqa: S110 - the long way knows what to do
             pass
         finally:
