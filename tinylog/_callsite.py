@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Hashable, Mapping
-from math import floor, isfinite
+from math import isfinite
 from operator import itemgetter
 from typing import Any
 
 import orjson
 
-from tinylog._context import new_id, rfc3339, span_ids
+from tinylog._context import ENDINGS, MICROS, MILLI, NEVER, TRACING, new_id, span_ids, stamped
 from tinylog._encode import dump_line, fragment
 from tinylog._guard import is_chatter
 from tinylog._layout import (
@@ -39,10 +39,6 @@ Raises whatever the application's objects raise, or make impossible. Then, too, 
 """
 
 MAX_SITES = 2_000  # remembered ones; one too many, and all are forgotten
-_MICROS, _MILLI = 1_000_000, 1000  # of them, a second and a millisecond
-_ENDINGS = [f"{micros:03d}Z" for micros in range(_MILLI)]
-_LONG_AGO = -(10**12)  # seconds; no record's time
-_TRACING = "opentelemetry.trace"
 _LogRecord = logging.LogRecord
 
 # Together these are all attributes that `logging` gives to a record. So one that has as many attributes as an earlier
@@ -75,8 +71,7 @@ def short_way(settings: Settings) -> ShortWay | None:  # noqa: C901 - the hottes
         return None
     options = settings.door
     sites: dict[Hashable, _Site] = {}
-    max_bytes = options.max_row_bytes
-    recent: tuple[int, int, str] = (_LONG_AGO, 0, "")  # the last millisecond; replaced whole, for threads
+    recent, max_bytes = NEVER, options.max_row_bytes
 
     def short(record: logging.LogRecord) -> tuple[bytes | None, bool]:  # noqa: C901, PLR0912 - likewise
         nonlocal recent
@@ -90,21 +85,19 @@ def short_way(settings: Settings) -> ShortWay | None:  # noqa: C901 - the hottes
         if extras is None or type(msg) is not str or type(record) is not _LogRecord:
             return None, critical
 
-        second, start, text = recent
-        past = int((created - second) * _MICROS + 0.5) - start
-        if 0 <= past < _MILLI:
-            timestamp = text + _ENDINGS[past]
+        second, start, text = recent  # as `stamper` does it, without the call
+        past = int((created - second) * MICROS + 0.5) - start
+        if 0 <= past < MILLI:
+            timestamp = text + ENDINGS[past]
         else:
-            timestamp, second = rfc3339(created), floor(created)
-            micros = int((created - second) * _MICROS + 0.5)
-            recent = second, micros - micros % _MILLI, timestamp[:-4]
+            timestamp, recent = stamped(created)
         row: dict[str, Any] = {"timestamp": timestamp, "level": common}
         odd = False
         if _HAS_TASK and task_name is not None:
             row["task_name"] = task_name
             odd = type(task_name) is not str
         row["message"] = msg % args if args else msg
-        if _TRACING in sys.modules:
+        if TRACING in sys.modules:
             ids = span_ids()
             if ids is not None:
                 row["trace_id"], row["span_id"], _ = ids

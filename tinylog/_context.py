@@ -8,10 +8,30 @@ import math
 import os
 import sys
 import time
+from collections.abc import Callable
 
-__all__ = ["new_id", "rfc3339", "rfc3339_nanos", "span_ids"]
+__all__ = [
+    "ENDINGS",
+    "MICROS",
+    "MILLI",
+    "NEVER",
+    "TRACING",
+    "new_id",
+    "rfc3339",
+    "rfc3339_nanos",
+    "span_ids",
+    "stamped",
+    "stamper",
+]
 
-_MICROS = 1_000_000  # of a second
+TRACING = "opentelemetry.trace"
+"""The module without which there are no spans. To look for it in `sys.modules` is cheaper than to ask for the ids."""
+
+
+MICROS, MILLI = 1_000_000, 1000  # microseconds of a second and of a millisecond
+ENDINGS = [f"{micros:03d}Z" for micros in range(MILLI)]
+Stamp = tuple[int, int, str]  # a second, microseconds of it, and the text up to the millisecond that they begin
+NEVER: Stamp = (-(10**12), 0, "")  # nobody's time
 _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}  # two bits of it are random
 _48_BITS = 2**48 - 1
 _run: tuple[int, int, str, itertools.count[int]] = (0, 0, "", itertools.count())  # of ids; replaced whole, for threads
@@ -26,10 +46,33 @@ def _date_time(seconds: int) -> str:
 def rfc3339(seconds: float) -> str:
     """Write a time as RFC 3339 with microseconds and `Z`: `2026-11-24T05:45:12.123456Z`."""
     whole = math.floor(seconds)
-    micros = int((seconds - whole) * _MICROS + 0.5)
-    if micros == _MICROS:  # rounded up
+    micros = int((seconds - whole) * MICROS + 0.5)
+    if micros == MICROS:  # rounded up
         whole, micros = whole + 1, 0
     return f"{_date_time(whole)}.{micros:06d}Z"
+
+
+def stamped(seconds: float) -> tuple[str, Stamp]:
+    """Write a time as `rfc3339` does, and give what other times of its millisecond can be written from."""
+    text, whole = rfc3339(seconds), math.floor(seconds)
+    micros = int((seconds - whole) * MICROS + 0.5)
+    return text, (whole, micros - micros % MILLI, text[:-4])
+
+
+def stamper() -> Callable[[float], str]:
+    """Make a function that writes what `rfc3339` does, sooner for the times of one millisecond."""
+    recent = NEVER  # replaced whole, for threads
+
+    def stamp(seconds: float) -> str:
+        nonlocal recent
+        whole, start, text = recent
+        past = int((seconds - whole) * MICROS + 0.5) - start
+        if 0 <= past < MILLI:
+            return text + ENDINGS[past]
+        text, recent = stamped(seconds)
+        return text
+
+    return stamp
 
 
 def rfc3339_nanos(nanos: int) -> str:
@@ -55,7 +98,7 @@ def new_id() -> str:
 
 def span_ids() -> tuple[str, str, int] | None:
     """Trace id, span id (hex) and trace flags of the current OpenTelemetry span; None without one or that package."""
-    trace = sys.modules.get("opentelemetry.trace")
+    trace = sys.modules.get(TRACING)
     if trace is None:
         return None
     try:

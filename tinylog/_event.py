@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
@@ -25,11 +26,11 @@ __all__ = [
     "CALLSITE",
     "CONSUMED",
     "Event",
-    "asynchronous",
     "outside",
     "process_name",
     "read_level",
     "read_name",
+    "structlogs_variable",
     "task_name",
 ]
 
@@ -151,12 +152,10 @@ def _own_level(name: str, method: str) -> tuple[str, int]:
 
 def read_name(logger: Any, event_dict: Mapping[str, Any]) -> str | None:
     """Find the logger's name; None when nobody gave it one."""
-    for name in (
-        event_dict.get("logger"),
-        getattr(event_dict.get("_record"), "name", None),
-        getattr(logger, "name", None),
-    ):
-        if isinstance(name, str) and name:
+    record = event_dict.get("_record")
+    in_record = None if record is None else getattr(record, "name", None)
+    for name in (event_dict.get("logger"), in_record, getattr(logger, "name", None)):
+        if name and isinstance(name, str):
             return name
     return None
 
@@ -245,14 +244,13 @@ def outside(frame: FrameType, skip: int = 0) -> FrameType:
     return frame
 
 
-def asynchronous() -> bool:
-    """Whether structlog's asynchronous methods moved the work to another thread."""
-    return _structlogs("_ASYNC_CALLING_STACK") is not None
+def structlogs_variable(name: str) -> ContextVar[Any] | None:
+    """Find a context variable of structlog's, which may be missing in other versions of it."""
+    return getattr(sys.modules.get("structlog.contextvars"), name, None)
 
 
 def _structlogs(variable: str) -> Any:
-    """Read a context variable of structlog's, which may be missing in other versions of it."""
-    found = getattr(sys.modules.get("structlog.contextvars"), variable, None)
+    found = structlogs_variable(variable)
     return found.get(None) if found is not None else None
 
 

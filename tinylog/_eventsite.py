@@ -6,20 +6,21 @@ The line is, byte for byte, the one that `_event`, `_layout` and `_encode` make 
 from __future__ import annotations
 
 import datetime as dt
-import math
 import os
 import sys
-import threading
 import time
+from _thread import get_ident
 from collections.abc import Callable, Hashable, Mapping
+from math import isfinite
+from threading import current_thread
 from typing import Any
 
 import orjson
 
 from tinylog._callsite import FAITHFUL, MAX_SITES, fragment_of, has_short_way
-from tinylog._context import new_id, rfc3339, span_ids
+from tinylog._context import TRACING, new_id, span_ids, stamper
 from tinylog._encode import dump_line
-from tinylog._event import CALLSITE, CONSUMED, Event, asynchronous, outside, process_name, task_name
+from tinylog._event import CALLSITE, CONSUMED, Event, outside, process_name, structlogs_variable, task_name
 from tinylog._layout import FLAT_FIELDS
 from tinylog.settings import Settings
 
@@ -39,20 +40,23 @@ def short_event_way(settings: Settings) -> ShortEventWay | None:  # noqa: C901 -
         return None
     static_fields, max_bytes = settings.door.static_fields, settings.door.max_row_bytes
     sites: dict[Hashable, tuple[orjson.Fragment, Any]] = {}
-    unusual = {*CONSUMED, *CALLSITE, *FLAT_FIELDS, *static_fields, "msg", "exception", "stack"} - _OURS
+    special = {*_OURS, *CONSUMED, *CALLSITE, *FLAT_FIELDS, *static_fields, "msg", "exception", "stack"}
+    stamp = stamper()
+    moved = structlogs_variable("_ASYNC_CALLING_STACK")  # set when an asynchronous method moved us to another thread
 
-    def short(  # noqa: C901 - likewise
+    def short(  # noqa: C901, PLR0912 - likewise
         event_dict: Mapping[str, Any], name: str | None, level: tuple[str, int], critical: bool
     ) -> bytes | None:
         message = event_dict.get("event")
-        timestamp = _canonical(event_dict.get("timestamp"))
-        if type(message) is not str or timestamp is None or asynchronous():
+        given = event_dict.get("timestamp")
+        timestamp = stamp(time.time()) if given is None else given if _is_canonical(given) else None
+        elsewhere = moved is not None and moved.get(None) is not None
+        if type(message) is not str or timestamp is None or elsewhere:
             return None
         frame = outside(sys._getframe(1))  # noqa: SLF001 - as logging does
-        thread = threading.current_thread()
         code, line = frame.f_code, frame.f_lineno
         # The code object is kept, so that its id stays its own.
-        key = (id(code), line, name, level, thread.ident, thread.name, os.getpid(), process_name())
+        key = (id(code), line, name, level, get_ident(), current_thread().name, os.getpid(), process_name())
         site = sites.get(key)
         if site is None:
             # Of an event without fields: this one's may speak for it alone, such as a `thread_name`.
@@ -67,22 +71,22 @@ def short_event_way(settings: Settings) -> ShortEventWay | None:  # noqa: C901 -
         if task is not None:
             row["task_name"] = task
         row["message"] = message
-        ids = span_ids()
-        if ids is not None:
-            row["trace_id"], row["span_id"], _ = ids
+        if TRACING in sys.modules:
+            ids = span_ids()
+            if ids is not None:
+                row["trace_id"], row["span_id"], _ = ids
         if critical:
             row["id"] = new_id()
         odd = False
         for field, value in event_dict.items():
-            if field in _OURS:
-                continue
-            if field in unusual or type(field) is not str:
+            if field in special or type(field) is not str:
+                if field in _OURS:
+                    continue
                 return None
-            kind = type(value)
-            if kind not in FAITHFUL:
+            if type(value) not in FAITHFUL:
                 if value is None:
                     continue
-                odd = odd or kind is not float or not math.isfinite(value)
+                odd = odd or type(value) is not float or not isfinite(value)
             row[field] = value
         encoded = dump_line(row)
         return None if (odd and b"null" in encoded) or len(encoded) > max_bytes else encoded
@@ -90,12 +94,10 @@ def short_event_way(settings: Settings) -> ShortEventWay | None:  # noqa: C901 -
     return short
 
 
-def _canonical(timestamp: Any) -> str | None:
-    """Give the time as rows have it, when it is missing or written so already, as by `TimeStamper(utc=True)`."""
-    if timestamp is None:
-        return rfc3339(time.time())
+def _is_canonical(timestamp: Any) -> bool:
+    """Tell whether a time is written as rows have it, as by `TimeStamper(utc=True)`."""
     usual = type(timestamp) is str and len(timestamp) == _LENGTH and timestamp.endswith("Z")
     if not usual or timestamp[10] != "T" or timestamp[19] != "." or not timestamp.isascii():
-        return None
+        return False
     dt.datetime.fromisoformat(timestamp[:-1])  # raises for what is no time
-    return str(timestamp)
+    return True

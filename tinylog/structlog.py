@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import _thread
 import functools
 import logging
+from _thread import get_ident
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
@@ -112,14 +112,18 @@ class TinybirdProcessor:
         line = self._line(event_dict, name, level, critical)
         if line is None:
             self._door.offer(self._datasource, critical, self._row, event_dict, name, level, critical)
+            return
+        lane = self._lanes[critical]
+        if lane.direct:
+            lane.queue.put(line)
         else:
-            self._door.put(self._lanes[critical], line)
+            self._door.put(lane, line)
 
     def _line(
         self, event_dict: Mapping[str, Any], name: str | None, level: tuple[str, int], critical: bool
     ) -> bytes | None:
         """Encode an event the short way, if it can be."""
-        me = _thread.get_ident()
+        me = get_ident()
         if self._short is None or me in inside:
             return None
         try:
@@ -227,7 +231,7 @@ class _NamedLogger(structlog.PrintLogger):
 
 def _has(event_dict: Any, key: str) -> bool:
     """Look for a key, also in what is no event dict: after a renderer comes text."""
-    return isinstance(event_dict, Mapping) and key in event_dict
+    return (type(event_dict) is dict or isinstance(event_dict, Mapping)) and key in event_dict
 
 
 def _level(value: int | str) -> int:
