@@ -75,13 +75,14 @@ chaos-buffers: $(VENV)/.installed
 
 # tinylog beside its peers (10 minutes): the table, results.md and the plots, in OUT. ARGS="--full" takes an hour.
 OUT ?= build/benchmarks
-bench: $(VENV)/bench/.installed
-	$(VENV)/bench/bin/python -m benchmarks --out $(OUT) $(ARGS)
+BENCH = $(VENV)/bench
+bench: $(BENCH)/.installed
+	$(BENCH)/bin/python -m benchmarks --out $(OUT) $(ARGS)
 
-$(VENV)/bench/.installed: pyproject.toml .ci/constraints.txt benchmarks/requirements.txt
-	$(PYTHON) -m venv $(VENV)/bench
-	$(VENV)/bench/bin/pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt \
-		--editable '.[structlog,otel]'
+$(BENCH)/.installed: pyproject.toml .ci/constraints.txt benchmarks/requirements.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt \
+		--editable '.[structlog,otel,speed]'
 	@touch $@
 
 # Instructions of a logging call against their limits (1 minute). Needs valgrind: apt-get install valgrind

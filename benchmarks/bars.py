@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.sink import FAULTS
 
-FLOOR = "null"
+FLOOR, CPU = "null", "cpu_us_row"
 HELD = 0.5  # of the rows, at least, must be in memory for its size to say something of a row's
 ALLOCATOR_MB = 16 * 1024**2 / 1e6  # as in tests/chaos/outage.py: a batch on its way, and what the allocator keeps
 BYTE_BOUND_MB = 64 * 1024**2 / 1e6  # the default of max_queue_bytes
@@ -108,41 +108,30 @@ def bars(results: Mapping[str, Any]) -> list[Bar]:
 
 
 def _speed(figures: Figures) -> Iterator[Bar]:
-    caller, cpu, rate = "caller_us.p50", "cpu_us_row", "rows_per_s"
-
-    def over(contender: str, name: str) -> float | None:
-        return figures.over(FLOOR, contender, "burst1", name)
-
-    def safe(contender: str) -> float | None:
-        return figures.get(contender, "burst1", rate, lossless=True)
-
-    own = over("tinylog", cpu)
-    yield Bar(
-        "caller's time over the floor, of FileHandler's",
-        _ratio(over("tinylog", caller), over("file", caller)),
-        0.45,
-        0.3,
-    )
-    yield Bar("CPU a row over the floor, gzip, of FileHandler's", _ratio(own, over("file", cpu)), 0.6, 0.4)
-    yield Bar(
-        "CPU a row over the floor, of the hand-written one's", _ratio(own, over("handwritten", cpu)), 1 / 4, 1 / 6
-    )
-    yield Bar("CPU a row over the floor, of OpenTelemetry's OTLP", _ratio(own, over("otlp", cpu)), 1 / 12, 1 / 20)
-    # The default OTLP pipeline drops most of a burst, which makes a delivered row dear; this is the kinder comparison.
-    safe_cpu = [figures.over(FLOOR, name, "burst1", cpu, lossless=True) for name in ("tinylog", "otlp")]
-    yield Bar("the same, both without loss", _ratio(*safe_cpu), 1 / 12, 1 / 20)
-    yield Bar(
-        "rows/s without loss, of the hand-written one's",
-        _ratio(safe("tinylog"), safe("handwritten")),
-        2.4,
-        3,
-        at_least=True,
-    )
-    yield Bar(
-        "rows/s without loss, of OpenTelemetry's OTLP", _ratio(safe("tinylog"), safe("otlp")), 6.5, 8, at_least=True
-    )
-    threads = _ratio(figures.get("tinylog", "burst8", cpu), figures.get("tinylog", "burst1", cpu))
+    caller = [figures.over(FLOOR, name, "burst1", "caller_us.p50") for name in ("tinylog", "file")]
+    yield Bar("caller's time over the floor, of FileHandler's", _ratio(*caller), 0.45, 0.3)
+    yield from _costs(figures, "tinylog", "")
+    threads = _ratio(figures.get("tinylog", "burst8", CPU), figures.get("tinylog", "burst1", CPU))
     yield Bar("CPU a row with 8 threads, of that with one", threads, 1.3, 1.1)
+    yield from _costs(figures, "tinylog_speed", "extra `speed`: ")
+
+
+def _costs(figures: Figures, own: str, prefix: str) -> Iterator[Bar]:
+    def cpu(other: str, *, lossless: bool = False) -> float | None:
+        costs = [figures.over(FLOOR, name, "burst1", CPU, lossless=lossless) for name in (own, other)]
+        return _ratio(*costs)
+
+    def rate(other: str) -> float | None:
+        return _ratio(*(figures.get(name, "burst1", "rows_per_s", lossless=True) for name in (own, other)))
+
+    yield Bar(f"{prefix}CPU a row over the floor, gzip, of FileHandler's", cpu("file"), 0.6, 0.4)
+    yield Bar(f"{prefix}CPU a row over the floor, of the hand-written one's", cpu("handwritten"), 1 / 4, 1 / 6)
+    yield Bar(f"{prefix}CPU a row over the floor, of OpenTelemetry's OTLP", cpu("otlp"), 1 / 12, 1 / 20)
+    # The default OTLP pipeline drops most of a burst, which makes a delivered row dear; this is the kinder comparison.
+    yield Bar(f"{prefix}the same, both without loss", cpu("otlp", lossless=True), 1 / 12, 1 / 20)
+    handwritten, otlp = rate("handwritten"), rate("otlp")
+    yield Bar(f"{prefix}rows/s without loss, of the hand-written one's", handwritten, 2.4, 3, at_least=True)
+    yield Bar(f"{prefix}rows/s without loss, of OpenTelemetry's OTLP", otlp, 6.5, 8, at_least=True)
 
 
 def _latency_and_memory(figures: Figures) -> Iterator[Bar]:
@@ -188,10 +177,10 @@ def _loss(figures: Figures) -> Iterator[Bar]:
 
 
 def _doors(figures: Figures) -> Iterator[Bar]:
-    cpu, caller = "cpu_us_row", "caller_us.p50"
+    caller = "caller_us.p50"
 
     def otel(contender: str, floor: str | None = None) -> float | None:
-        return figures.over(floor, contender, "burst1", cpu, lossless=True)
+        return figures.over(floor, contender, "burst1", CPU, lossless=True)
 
     def structlog(contender: str) -> float | None:
         return figures.get(contender, "burst1", caller)

@@ -11,10 +11,11 @@ from benchmarks.contenders import CONTENDERS
 from benchmarks.scenarios import SCENARIOS
 
 STANDARD = ("null", "file", "tinylog", "handwritten", "otlp")
-DOORS = ("tinylog_plain", "structlog_null", "structlog_file", "tinylog_structlog", "otel_null", "tinylog_otel")
+OWN = ("tinylog_speed", "tinylog_plain")
+DOORS = ("structlog_null", "structlog_file", "tinylog_structlog", "otel_null", "tinylog_otel")
 OTHERS = ("axiom", "logtail", "sentry", "verdin", "loki", "tinybird_sdk", "tinybird_sdk_sync")
 SHIPPERS = ("tinylog", "handwritten", "otlp")
-SAFE = (*SHIPPERS, "tinylog_plain", "tinylog_otel", "logtail", "sentry", "verdin")  # those with settings against loss
+SAFE = (*SHIPPERS, *OWN, "tinylog_otel", "logtail", "sentry", "verdin")  # those with settings against loss
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Run:
 
 
 def _runs() -> Iterator[Run]:
-    for contender in (*STANDARD, *DOORS, *OTHERS):
+    for contender in (*STANDARD, "bare", *OWN, *DOORS, *OTHERS):
         for timed in (True, False):
             yield Run("burst1", contender, timed=timed, main=contender not in OTHERS)
     for contender in SAFE:

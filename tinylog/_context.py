@@ -34,7 +34,8 @@ Stamp = tuple[int, int, str]  # a second, microseconds of it, and the text up to
 NEVER: Stamp = (-(10**12), 0, "")  # nobody's time
 _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}  # two bits of it are random
 _48_BITS = 2**48 - 1
-_run: tuple[int, int, str, itertools.count[int]] = (0, 0, "", itertools.count())  # of ids; replaced whole, for threads
+_NO_RUN: tuple[int, str, itertools.count[int]] = (0, "", itertools.count())
+_run = _NO_RUN  # of ids; replaced whole, for threads
 
 
 @functools.lru_cache(maxsize=16)  # records come in the order of time, but for a few
@@ -87,13 +88,22 @@ def new_id() -> str:
     The first id of a millisecond is random, those after it count on from there (RFC 9562, 6.2, method 2): ids of a
     burst are cheap, and compress well.
     """
-    global _run  # noqa: PLW0603 - state of the process, as its pid
-    run, millis, pid = _run, time.time_ns() // 1_000_000, os.getpid()
-    if run[0] != millis or run[1] != pid:  # the child of a fork has the parent's random bits
+    global _run  # noqa: PLW0603 - state of the process
+    run, millis = _run, time.time_ns() // 1_000_000
+    if run[0] != millis:
         stamp, noise = f"{millis:012x}", os.urandom(10).hex()
         head = f"{stamp[:8]}-{stamp[8:]}-7{noise[:3]}-{_VARIANT[noise[3]]}{noise[4:7]}-"
-        run = _run = (millis, pid, head, itertools.count(int(noise[7:19], 16)))
-    return f"{run[2]}{next(run[3]) & _48_BITS:012x}"
+        run = _run = (millis, head, itertools.count(int(noise[7:19], 16)))
+    return f"{run[1]}{next(run[2]) & _48_BITS:012x}"
+
+
+def _forget_run() -> None:
+    global _run  # noqa: PLW0603 - likewise
+    _run = _NO_RUN
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows. The standard library's `random` does the same.
+    os.register_at_fork(after_in_child=_forget_run)
 
 
 def span_ids() -> tuple[str, str, int] | None:

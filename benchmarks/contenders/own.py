@@ -1,6 +1,7 @@
 """tinylog: its handler, its structlog processor and its OpenTelemetry exporter."""
 
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,11 @@ def open_tinylog(address: str, scratch: Path, lossless: bool) -> Opened:
 def open_plain(address: str, scratch: Path, lossless: bool) -> Opened:
     """As above, without compression."""
     return _handler("tinylog_plain", address, scratch, {"compression": None, **(LOSSLESS if lossless else {})})
+
+
+def open_speed(address: str, scratch: Path, lossless: bool) -> Opened:
+    """As `open_tinylog`, with the extra `speed`."""
+    return _handler("tinylog_speed", address, scratch, LOSSLESS if lossless else {}, speed=True)
 
 
 def open_outage(address: str, scratch: Path, lossless: bool) -> Opened:  # noqa: ARG001
@@ -61,12 +67,14 @@ def open_otel(address: str, scratch: Path, lossless: bool) -> Opened:
     return Opened(log, finish, _ledger(exporter.stats))
 
 
-def _handler(name: str, address: str, scratch: Path, options: dict[str, Any]) -> Opened:
-    handler = TinybirdHandler("benchmark", **_place(address, scratch), **options)
+def _handler(name: str, address: str, scratch: Path, options: dict[str, Any], *, speed: bool = False) -> Opened:
+    handler = TinybirdHandler("benchmark", **_place(address, scratch, speed=speed), **options)
     return Opened(logger_with(name, handler), handler.close, _ledger(handler.stats))
 
 
-def _place(address: str, scratch: Path) -> dict[str, Any]:
+def _place(address: str, scratch: Path, *, speed: bool = False) -> dict[str, Any]:
+    if not speed:
+        sys.modules["isal"] = None  # type: ignore[assignment] # as if the extra `speed` were not installed
     return {"token": "benchmark", "host": address, "spill": scratch / "spill"}
 
 
