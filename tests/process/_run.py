@@ -23,6 +23,13 @@ log.addHandler(handler)
 log.setLevel("DEBUG")
 """
 
+# CPython heeds a signal that comes just before a wait for a lock only after the wait, hence short ones.
+UNTIL_A_SIGNAL = """
+    print("ready", flush=True)
+    while True:
+        threading.Event().wait(0.1)
+    """
+
 
 def environment(server, spill, **more):
     """The environment of a program that sends to `server`."""

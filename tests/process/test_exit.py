@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from tests._server import error
-from tests.process._run import finish, messages, run, spilled, start
+from tests.process._run import UNTIL_A_SIGNAL, finish, messages, run, spilled, start
 
 ENDINGS = {
     "end of the program": ("pass", 0),
@@ -179,11 +179,8 @@ def test_ctrl_c(server, spill):
     body = """
     log.info("plain")
     log.error("critical")
-    print("ready", flush=True)
-    while True:  # a signal just before a wait without end would be heeded after it
-        threading.Event().wait(0.1)
     """
-    with start(server, spill, body, flush_interval=30) as process:
+    with start(server, spill, body + UNTIL_A_SIGNAL, flush_interval=30) as process:
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
         status, _, stderr = finish(process)

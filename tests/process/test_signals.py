@@ -7,12 +7,8 @@ import threading
 
 import pytest
 
-from tests.process._run import finish, messages, run, spilled, start
+from tests.process._run import UNTIL_A_SIGNAL, finish, messages, run, spilled, start
 
-READY = """
-    print("ready", flush=True)
-    threading.Event().wait(60)
-    """
 ROWS = """
     log.info("plain")
     log.error("critical")
@@ -28,7 +24,7 @@ def terminate(process):
 
 def test_without_a_handler_nothing_is_sent(server, spill):
     """SIGTERM kills Python at once, as README says: nobody is surprised by a delay, or by rows in memory lost (8)."""
-    with start(server, spill, ROWS + READY, flush_interval=30) as process:
+    with start(server, spill, ROWS + UNTIL_A_SIGNAL, flush_interval=30) as process:
         status, _, stderr = terminate(process)
     assert (status, stderr) == (-signal.SIGTERM, "")
     assert server.rows == []
@@ -36,7 +32,7 @@ def test_without_a_handler_nothing_is_sent(server, spill):
 
 def test_without_a_handler_a_journal_keeps_acknowledged_rows(server, spill):
     """With a journal the next process sends the critical rows of one that SIGTERM has killed (8)."""
-    with start(server, spill, ROWS + READY, flush_interval=30, journal=True) as process:
+    with start(server, spill, ROWS + UNTIL_A_SIGNAL, flush_interval=30, journal=True) as process:
         status, _, _ = terminate(process)
     assert status == -signal.SIGTERM
     body = """
@@ -50,7 +46,7 @@ def test_without_a_handler_a_journal_keeps_acknowledged_rows(server, spill):
 
 def test_flush_on_sigterm_delivers_and_dies_of_the_signal(server, spill):
     """A container's stop costs no rows, and its supervisor sees the status that it expects (8)."""
-    with start(server, spill, ROWS + READY, flush_interval=30, flush_on_sigterm=True) as process:
+    with start(server, spill, ROWS + UNTIL_A_SIGNAL, flush_interval=30, flush_on_sigterm=True) as process:
         status, _, stderr = terminate(process)
     assert (status, stderr) == (-signal.SIGTERM, "")
     assert messages(server) == ["critical", "plain"]
@@ -61,7 +57,7 @@ def test_flush_on_sigterm_before_a_server_that_never_answers(server, spill):
     release = threading.Event()
     server.answer = lambda received: release.wait(60) and None
     options = {"flush_interval": 30, "flush_on_sigterm": True, "shutdown_timeout": 0.5}
-    with start(server, spill, ROWS + READY, **options) as process:
+    with start(server, spill, ROWS + UNTIL_A_SIGNAL, **options) as process:
         status, _, _ = terminate(process)
     release.set()
     assert status == -signal.SIGTERM
@@ -73,7 +69,7 @@ def test_a_second_sigterm_kills_at_once(server, spill):
     release = threading.Event()
     server.answer = lambda received: release.wait(60) and None
     options = {"flush_interval": 30, "flush_on_sigterm": True, "shutdown_timeout": 1000}
-    with start(server, spill, ROWS + READY, **options) as process:
+    with start(server, spill, ROWS + UNTIL_A_SIGNAL, **options) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGTERM)
         server.wait_for(lambda it: it.requests)
@@ -92,7 +88,9 @@ def test_the_applications_handler_is_called_as_before(server, spill):
         sys.exit(5)
     signal.signal(signal.SIGTERM, stop)
     """
-    with start(server, spill, ROWS + READY, before=before, flush_interval=30, flush_on_sigterm=True) as process:
+    with start(
+        server, spill, ROWS + UNTIL_A_SIGNAL, before=before, flush_interval=30, flush_on_sigterm=True
+    ) as process:
         status, _, stderr = terminate(process)
     assert (status, stderr) == (5, "")
     assert messages(server) == ["critical", "plain", "stopping 15 True"]
