@@ -13,11 +13,15 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 FEW, MANY = 500, 4_500
-LIMITS = {"tinylog": 0.62, "tinylog_structlog": 2.0}
+_NOW = 1_800_000_000  # seconds
+LIMITS = {"tinylog": 0.55, "tinylog_structlog": 1.6}
 """The most instructions over the floor's, as multiples of the floor's own."""
 FLOORS = {"tinylog": "null", "file": "null", "tinylog_structlog": "structlog_null"}
 NOWHERE = {"token": "t", "host": "http://127.0.0.1:1", "spill": False, "flush_interval": 3600, "shutdown_timeout": 0}
@@ -25,6 +29,8 @@ NOWHERE = {"token": "t", "host": "http://127.0.0.1:1", "spill": False, "flush_in
 
 def log(door: str, calls: int) -> None:
     """Make the calls; nothing is delivered."""
+    # Valgrind slows programs down fifty times, so that calls are far apart. By this clock they are 10 µs apart.
+    time.time, time.time_ns = partial(next, count(_NOW, 1e-5)), partial(next, count(_NOW * 10**9, 10_000))
     if "structlog" in door:
         _structlog(door, calls)
         return
@@ -92,13 +98,13 @@ def main() -> int:
         counts = dict(zip(doors, pool.map(counted, doors), strict=True))
     print(f"Python {sys.version.split()[0]}: instructions a call")
     exceeded = False
-    for door, count in counts.items():
+    for door, made in counts.items():
         floor = counts[FLOORS.get(door, door)]
-        over = (count - floor) / floor
+        over = (made - floor) / floor
         limit = LIMITS.get(door)
         exceeded = exceeded or (limit is not None and over > limit)
         told = "" if limit is None else f"  limit {limit:.2f}: {'EXCEEDED' if over > limit else 'kept'}"
-        print(f"{door:18} {count:9,.0f}  over the floor {over:5.2f} x{told}")
+        print(f"{door:18} {made:9,.0f}  over the floor {over:5.2f} x{told}")
     return int(exceeded)
 
 

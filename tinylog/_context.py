@@ -55,9 +55,13 @@ def rfc3339(seconds: float) -> str:
 
 def stamped(seconds: float) -> tuple[str, Stamp]:
     """Write a time as `rfc3339` does, and give what other times of its millisecond can be written from."""
-    text, whole = rfc3339(seconds), math.floor(seconds)
+    whole = math.floor(seconds)
     micros = int((seconds - whole) * MICROS + 0.5)
-    return text, (whole, micros - micros % MILLI, text[:-4])
+    if micros == MICROS:
+        return rfc3339(seconds), NEVER
+    millis, rest = divmod(micros, MILLI)
+    text = f"{_date_time(whole)}.{millis:03d}"
+    return text + ENDINGS[rest], (whole, micros - rest, text)
 
 
 def stamper() -> Callable[[float], str]:
