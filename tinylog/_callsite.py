@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from tinylog._context import ENDINGS, MICROS, MILLI, NEVER, TRACING, new_id, span_ids, stamped
+from tinylog._context import ENDINGS, MICROS, MILLI, NO_STAMP, TRACING, new_id, span_ids, stamped
 from tinylog._encode import dump_line, fragment
 from tinylog._guard import is_chatter
 from tinylog._layout import (
@@ -71,7 +71,7 @@ def short_way(settings: Settings) -> ShortWay | None:  # noqa: C901 - the hottes
         return None
     options = settings.door
     sites: dict[Hashable, _Site] = {}
-    recent, max_bytes = NEVER, options.max_row_bytes
+    recent, max_bytes = NO_STAMP, options.max_row_bytes
 
     def short(record: logging.LogRecord) -> tuple[bytes | None, bool]:  # noqa: C901, PLR0912 - likewise
         nonlocal recent

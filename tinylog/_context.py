@@ -6,6 +6,7 @@ import functools
 import itertools
 import math
 import os
+import random
 import sys
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ __all__ = [
     "ENDINGS",
     "MICROS",
     "MILLI",
-    "NEVER",
+    "NO_STAMP",
     "TRACING",
     "new_id",
     "rfc3339",
@@ -31,8 +32,11 @@ TRACING = "opentelemetry.trace"
 MICROS, MILLI = 1_000_000, 1000  # microseconds of a second and of a millisecond
 ENDINGS = [f"{micros:03d}Z" for micros in range(MILLI)]
 Stamp = tuple[int, int, str]  # a second, microseconds of it, and the text up to the millisecond that they begin
-NEVER: Stamp = (-(10**12), 0, "")  # nobody's time
-_VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}  # two bits of it are random
+NO_STAMP: Stamp = (-(10**12), 0, "")  # nobody's time
+# Seeded by the system. To ask the system for each id lets go of the interpreter's lock for a moment, too short for a
+# waiting thread to get it, and long enough for it to begin its wait anew: callers who never rest starved the worker so.
+_noise = random.Random()  # noqa: S311 - unique, not secret
+_VARIANT = 0x8000
 _48_BITS = 2**48 - 1
 _NO_RUN: tuple[int, str, itertools.count[int]] = (0, "", itertools.count())
 _run = _NO_RUN  # of ids; replaced whole, for threads
@@ -58,7 +62,7 @@ def stamped(seconds: float) -> tuple[str, Stamp]:
     whole = math.floor(seconds)
     micros = int((seconds - whole) * MICROS + 0.5)
     if micros == MICROS:
-        return rfc3339(seconds), NEVER
+        return rfc3339(seconds), NO_STAMP
     millis, rest = divmod(micros, MILLI)
     text = f"{_date_time(whole)}.{millis:03d}"
     return text + ENDINGS[rest], (whole, micros - rest, text)
@@ -66,7 +70,7 @@ def stamped(seconds: float) -> tuple[str, Stamp]:
 
 def stamper() -> Callable[[float], str]:
     """Make a function that writes what `rfc3339` does, sooner for the times of one millisecond."""
-    recent = NEVER  # replaced whole, for threads
+    recent = NO_STAMP  # replaced whole, for threads
 
     def stamp(seconds: float) -> str:
         nonlocal recent
@@ -95,19 +99,20 @@ def new_id() -> str:
     global _run  # noqa: PLW0603 - state of the process
     run, millis = _run, time.time_ns() // 1_000_000
     if run[0] != millis:
-        stamp, noise = f"{millis:012x}", os.urandom(10).hex()
-        head = f"{stamp[:8]}-{stamp[8:]}-7{noise[:3]}-{_VARIANT[noise[3]]}{noise[4:7]}-"
-        run = _run = (millis, head, itertools.count(int(noise[7:19], 16)))
+        stamp, noise = f"{millis:012x}", _noise.getrandbits(74)
+        head = f"{stamp[:8]}-{stamp[8:]}-7{noise >> 62:03x}-{_VARIANT | noise >> 48 & 0x3FFF:04x}-"
+        run = _run = (millis, head, itertools.count(noise))
     return f"{run[1]}{next(run[2]) & _48_BITS:012x}"
 
 
-def _forget_run() -> None:
+def _after_fork_in_child() -> None:
     global _run  # noqa: PLW0603 - likewise
+    _noise.seed()
     _run = _NO_RUN
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows. The standard library's `random` does the same.
-    os.register_at_fork(after_in_child=_forget_run)
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def span_ids() -> tuple[str, str, int] | None:
