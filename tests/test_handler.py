@@ -13,6 +13,7 @@ import pytest
 import tinylog
 from tests._server import error
 from tests.conftest import TOKEN
+from tinylog.testing import FakeClock, ScriptedTransport, decode
 
 
 def configure(**handler):
@@ -247,3 +248,37 @@ def test_version_and_repr_show_no_token(make_handler):
     handler = make_handler()
     assert TOKEN not in repr(handler) + repr(vars(handler)) + repr(handler._door._processor._settings)
     assert tinylog.__version__.count(".") == 2
+
+
+class SlowClock(FakeClock):
+    """Passes when something is sent, and when the main thread waits; others wait until they are told."""
+
+    def wait(self, event, timeout):
+        if threading.current_thread() is threading.main_thread():
+            return super().wait(event, timeout)
+        return event.wait()
+
+
+class SlowTransport(ScriptedTransport):
+    """Takes one row at a time, and a second for each request."""
+
+    def __init__(self, clock):
+        super().__init__()
+        self.clock = clock
+
+    def send(self, request):
+        self.clock.advance(1.0)
+        self.then(200 if len(list(decode(request))) == 1 else 413)
+        return super().send(request)
+
+
+def test_the_time_for_the_end_is_for_those_who_need_it():
+    """No half of `shutdown_timeout` is kept for acknowledged rows when there are none."""
+    clock = SlowClock()
+    options = {"transport": SlowTransport(clock), "clock": clock, "spill": "off"}
+    handler = tinylog.TinybirdHandler("logs", token=TOKEN, flush_interval=3600, shutdown_timeout=8, **options)
+    for number in range(4):  # seven requests: one for all, two for halves, one for each
+        handler.handle(logging.LogRecord("shop", logging.INFO, "", 1, f"row {number}", None, None))
+    handler.close()
+    stats = handler.stats()
+    assert (stats.delivered + stats.accepted, stats.requests, dict(stats.dropped)) == (4, 7, {})

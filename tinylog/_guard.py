@@ -9,10 +9,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 __all__ = [
     "SPAN_MARK",
+    "attempt",
     "delivering",
     "delivers",
     "forget_other_threads",
@@ -29,6 +30,7 @@ Log records keep it, and so can be told from the application's later, on other t
 else is left: batch processors strip it before exporters see the record.)
 """
 
+_T = TypeVar("_T")
 _OWN_PREFIX = "tinylog"
 _CLIENT_PREFIXES = ("tinylog", "urllib3", "requests", "charset_normalizer")
 
@@ -69,6 +71,23 @@ def delivering() -> Iterator[None]:
         if not outer:
             _delivering.discard(me)
             inside.discard(me)
+
+
+def attempt(make: Callable[..., _T], *arguments: Any) -> _T | None:
+    """Take the short way; None when it failed, or when this thread is inside of something already.
+
+    What the application's objects log meanwhile goes the long way, which bounds how deep that gets.
+    """
+    me = _thread.get_ident()
+    if me in inside:
+        return None
+    try:
+        inside.add(me)
+        return make(*arguments)
+    except Exception:
+        return None  # the long way knows what to do
+    finally:
+        inside.discard(me)
 
 
 def forget_other_threads() -> None:

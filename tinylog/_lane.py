@@ -115,7 +115,7 @@ class Lane:
 
     def run(self) -> None:
         """Deliver until told to stop. The body of the worker thread."""
-        while not (self._stopping or (self._retiring and not _waiting(self.queue.ledger()))):
+        while not (self._stopping or (self._retiring and not self.waits())):
             self._shared.clock.wait(self.queue.wake, self._idle())
             self.queue.wake.clear()  # before looking, so that no signal is lost
             if not self._interrupt.is_set():
@@ -159,6 +159,10 @@ class Lane:
         return min(max(due, self._pause_until - now, self._pace.due_in(now)), _LONGEST_WAIT)
 
     # -- anybody's side --------------------------------------------------------------------------------------------
+
+    def waits(self) -> bool:
+        """Tell whether rows wait for their end."""
+        return _waiting(self.queue.ledger()) > 0
 
     def drain(self, at: float) -> bool:
         """Deliver what is queued now, on the calling thread.

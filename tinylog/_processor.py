@@ -173,8 +173,8 @@ class Processor:
         lanes = sorted(chosen, key=lambda lane: lane.route.delivery is Delivery.ACK)
         done = True
         for index, lane in enumerate(lanes):
-            now = self.now()
-            done &= lane.drain(now + max(0.0, at - now) / (len(lanes) - index))
+            now, sharing = self.now(), sum(other.waits() for other in lanes[index + 1 :])
+            done &= lane.drain(now + max(0.0, at - now) / (1 + sharing))
         self._diagnostics.emit()
         return done
 

@@ -80,7 +80,7 @@ class TinybirdHandler(logging.Handler):
         if short is None or me in inside or self.filters or self.formatter:
             return self._handle(record)
         line = None
-        try:
+        try:  # as `attempt` does it, without the call
             inside.add(me)
             line, critical = short(record)
         except Exception:  # noqa: S110 - the long way knows what to do

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-from _thread import get_ident
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from tinylog._context import new_id
 from tinylog._door import Door, checked_name
 from tinylog._event import Event, read_level, read_name
 from tinylog._eventsite import short_event_way
-from tinylog._guard import inside, is_chatter
+from tinylog._guard import attempt, is_chatter
 from tinylog._layout import DELIVERY_KEY, ack_threshold, is_critical, make_layout
 from tinylog._registry import Parts
 from tinylog._report import Event as TinylogEvent
@@ -109,7 +108,7 @@ class TinybirdProcessor:
         critical = is_critical(level[1], self._ack_level, event_dict.get(DELIVERY_KEY))
         if self._door.selective and not critical and self._is_held_back(event_dict, name, level):
             return
-        line = self._line(event_dict, name, level, critical)
+        line = attempt(self._short, event_dict, name, level, critical) if self._short else None
         if line is None:
             self._door.offer(self._datasource, critical, self._row, event_dict, name, level, critical)
             return
@@ -118,21 +117,6 @@ class TinybirdProcessor:
             lane.queue.put(line)
         else:
             self._door.put(lane, line)
-
-    def _line(
-        self, event_dict: Mapping[str, Any], name: str | None, level: tuple[str, int], critical: bool
-    ) -> bytes | None:
-        """Encode an event the short way, if it can be."""
-        me = get_ident()
-        if self._short is None or me in inside:
-            return None
-        try:
-            inside.add(me)
-            return self._short(event_dict, name, level, critical)
-        except Exception:
-            return None  # the long way knows what to do
-        finally:
-            inside.discard(me)
 
     def _is_held_back(self, event_dict: Mapping[str, Any], name: str | None, level: tuple[str, int]) -> bool:
         make = functools.partial(self._row, dict(event_dict), name, level, critical=False)

@@ -43,9 +43,18 @@ def environment(server, spill, **more):
     return {**os.environ, "PYTHONPATH": str(ROOT), **ours, **more}
 
 
+class Program(subprocess.Popen):
+    """A program that does not outlive a test that failed."""
+
+    def __exit__(self, kind, *rest):
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *rest)
+
+
 def launch(command, env, **more):
     """Start a program."""
-    return subprocess.Popen(
+    return Program(
         [str(part) for part in command],
         env=env,
         stdin=subprocess.PIPE,

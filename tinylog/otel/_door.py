@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import _thread
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from tinylog._door import Door, checked_name
 from tinylog._encode import dump_line
-from tinylog._guard import inside
+from tinylog._guard import attempt
 from tinylog._layout import resource_of
 from tinylog._registry import Parts
 from tinylog._resolve import resolve
@@ -79,20 +78,16 @@ class OtelDoor:
             make: makes the row from those fields and the parts.
             parts: what else a row is made of.
         """
-        datasource, me = self.names[signal], _thread.get_ident()
-        if self._short and me not in inside:
-            line = None
-            try:
-                inside.add(me)  # what a value's `__repr__` logs meanwhile goes the long way
-                line = dump_line(make(origin.encoded, *parts))
-            except Exception:  # noqa: S110 - the long way knows what to do
-                pass
-            finally:
-                inside.discard(me)
-            if line is not None and len(line) <= self._max_row_bytes and b"null" not in line:
-                lane = self._door.lane(datasource, acknowledged)
-                return lane.queue.put(line) if lane.direct else self._door.put(lane, line)
-        return self._door.offer(datasource, acknowledged, make, origin.fields, *parts)
+        datasource = self.names[signal]
+        line = attempt(self._encode, make, origin, parts) if self._short else None
+        if line is None:
+            return self._door.offer(datasource, acknowledged, make, origin.fields, *parts)
+        lane = self._door.lane(datasource, acknowledged)
+        return lane.queue.put(line) if lane.direct else self._door.put(lane, line)
+
+    def _encode(self, make: Callable[..., dict[str, Any]], origin: Origin, parts: tuple[Any, ...]) -> bytes | None:
+        line = dump_line(make(origin.encoded, *parts))
+        return None if b"null" in line or len(line) > self._max_row_bytes else line
 
     def flush(self, timeout_millis: float | None) -> bool:
         """Deliver what is queued; tell whether Tinybird has answered for every row."""
