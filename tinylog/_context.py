@@ -28,7 +28,6 @@ __all__ = [
 TRACING = "opentelemetry.trace"
 """The module without which there are no spans. To look for it in `sys.modules` is cheaper than to ask for the ids."""
 
-
 MICROS, MILLI = 1_000_000, 1000  # microseconds of a second and of a millisecond
 ENDINGS = [f"{micros:03d}Z" for micros in range(MILLI)]
 Stamp = tuple[int, int, str]  # a second, microseconds of it, and the text up to the millisecond that they begin

@@ -16,7 +16,6 @@ from opentelemetry.trace import Link, SpanContext
 from tinylog._attributes import attribute_map, attribute_text
 from tinylog._context import new_id, rfc3339_nanos
 from tinylog._encode import encode_value, fragment
-from tinylog._guard import is_chatter
 from tinylog._layout import DELIVERY_KEY
 from tinylog.otel._compat import LogRecord, event_name_of
 
@@ -36,13 +35,11 @@ class Origin(NamedTuple):
     Attributes:
         fields: as a row has them; not to be changed.
         encoded: the same for `tinylog._encode.dump_line`, which need not encode them again.
-        chatter: whether the scope speaks of our own delivery, also on a thread that does not deliver.
         kept: resource and scope, so that no other objects get their identities.
     """
 
     fields: Row
     encoded: Row
-    chatter: bool
     kept: tuple[Resource | None, InstrumentationScope | None]
 
 
@@ -67,7 +64,7 @@ class Origins:
                 self._known = {}
             fields = self._make(resource, scope)
             encoded = {_FIRST: fragment(fields, _FIRST)}
-            known = self._known[key] = Origin(fields, encoded, is_chatter(fields["scope_name"]), (resource, scope))
+            known = self._known[key] = Origin(fields, encoded, (resource, scope))
         return known
 
     def _make(self, resource: Resource | None, scope: InstrumentationScope | None) -> Row:
