@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-FOREIGN = ("TINYLOG_", "TINYBIRD_", "OTEL_", "SENTRY_", "AXIOM_", "LOGTAIL_")
+FOREIGN = ("TINYLOG_", "TINYBIRD_", "OTEL_", "SENTRY_", "AXIOM_", "LOGTAIL_", "PYTHONDONTWRITEBYTECODE")
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 300
 
