@@ -86,7 +86,8 @@ def stamper() -> Callable[[float], str]:
 def rfc3339_nanos(nanos: int) -> str:
     """Write nanoseconds since the epoch with up to nine fractional digits, trailing zeros cut, as Go does."""
     whole, fraction = divmod(nanos, 1_000_000_000)
-    return f"{_date_time(whole)}.{fraction:09d}".rstrip("0").rstrip(".") + "Z"
+    text = f"{_date_time(whole)}.{fraction:09d}"
+    return (text if text[-1] != "0" else text.rstrip("0").rstrip(".")) + "Z"
 
 
 def new_id() -> str:

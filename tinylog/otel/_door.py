@@ -41,6 +41,7 @@ class OtelDoor:
             is the template's.
         open_now: the ways of delivery, acknowledged or not, that are opened before they get a row.
         parts: what replaces parts of the processor.
+        numbers: rows hold numbers that JSON may lack, beside texts and integers.
 
     Attributes:
         names: Data Sources by signal.
@@ -54,7 +55,10 @@ class OtelDoor:
         names: Mapping[str, str | None],
         open_now: tuple[bool, ...],
         parts: Parts,
+        *,
+        numbers: bool = False,
     ) -> None:
+        self._numbers = numbers
         self.names = {signal: _name(signal, given) for signal, given in names.items()}
         self.origins = Origins(resource_of(settings.door.static_fields))
         self.row_budget = settings.door.max_row_bytes // 4
@@ -87,7 +91,9 @@ class OtelDoor:
 
     def _encode(self, make: Callable[..., dict[str, Any]], origin: Origin, parts: tuple[Any, ...]) -> bytes | None:
         line = dump_line(make(origin.encoded, *parts))
-        return None if b"null" in line or len(line) > self._max_row_bytes else line
+        if len(line) > self._max_row_bytes or (self._numbers and b"null" in line):
+            return None
+        return line
 
     def flush(self, timeout_millis: float | None) -> bool:
         """Deliver what is queued; tell whether Tinybird has answered for every row."""

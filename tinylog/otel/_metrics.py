@@ -87,7 +87,7 @@ class TinybirdMetricExporter(MetricExporter):
         }
         # Only spilled rows need their route before the first new row, and most programs lack some kinds of metrics.
         open_now = (True,) if self._acknowledged else ()
-        self._door = OtelDoor(settings, names, open_now, Parts(transport, buffer, clock, on_event))
+        self._door = OtelDoor(settings, names, open_now, Parts(transport, buffer, clock, on_event), numbers=True)
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
         """Queue all data points, each a row. It does not wait, so that neither of the other arguments matters.

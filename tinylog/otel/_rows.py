@@ -82,7 +82,9 @@ class Origins:
 
 def time_of(nanos: int | None) -> str:
     """Write a time; 1970 when it is unset, and never beyond what the column holds."""
-    return rfc3339_nanos(min(nanos, _LAST_NANO) if nanos and nanos > 0 else 0)
+    if nanos and 0 < nanos < _LAST_NANO:
+        return rfc3339_nanos(nanos)
+    return rfc3339_nanos(_LAST_NANO if nanos and nanos > 0 else 0)
 
 
 def attributes_of(attributes: Mapping[str, Any] | None) -> dict[str, str]:
