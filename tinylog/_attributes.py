@@ -42,10 +42,10 @@ def attribute_dict(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def attribute_text(value: Any) -> str:
     """Turn one value into text, never raising."""
-    if isinstance(value, str):
-        return value
     if type(value) is int and WORD_MIN <= value <= WORD_MAX:
         return str(value)
+    if isinstance(value, str):
+        return value
     if value is None:
         return ""
     if isinstance(value, float):

@@ -91,10 +91,10 @@ class TinybirdLogExporter(DoorExporter, LogRecordExporter):
         record, scope = item.log_record, scope_of(item)
         if is_chatter((scope and scope.name) or "", while_delivering=made_while_delivering(record)):
             return True
-        attributes = attribute_dict(record.attributes)
-        critical = is_critical(severity_of(record), self._ack_severity, attributes.get(DELIVERY_KEY))
+        attributes, severity = attribute_dict(record.attributes), severity_of(record)
+        critical = is_critical(severity, self._ack_severity, attributes.get(DELIVERY_KEY))
         origin = self._door.origins.find(resource_of(item), scope)
-        return self._door.offer("logs", critical, origin, log_row, record, attributes, critical)
+        return self._door.offer("logs", critical, origin, log_row, record, attributes, severity, critical)
 
 
 class TinybirdSpanExporter(DoorExporter, SpanExporter):

@@ -104,8 +104,8 @@ def span_id_of(value: int | None) -> str:
     return f"{value:016x}" if value else ""
 
 
-def log_row(origin: Row, record: LogRecord, given: Mapping[str, Any], critical: bool) -> Row:
-    """Make the row of a log record with the given attributes.
+def log_row(origin: Row, record: LogRecord, given: Mapping[str, Any], severity: int, critical: bool) -> Row:
+    """Make the row of a log record with the given attributes and severity number.
 
     What the row has no field for is an attribute: the name of an event (`event.name`), and the id by which duplicates
     of an acknowledged row can be told (`log.record.uid`), see
@@ -124,7 +124,7 @@ def log_row(origin: Row, record: LogRecord, given: Mapping[str, Any], critical: 
         "span_id": span_id_of(record.span_id if record.trace_id else None),
         "flags": int(record.trace_flags or 0),
         "severity_text": record.severity_text or "",
-        "severity_number": severity_of(record),
+        "severity_number": severity,
         "log_attributes": attributes,
         "body": attribute_text(record.body),
     }
